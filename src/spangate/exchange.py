@@ -1,0 +1,350 @@
+"""One client request, from its first byte to its last record: the words that every other part speaks."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from .wire.usage import Provenance, Usage
+
+
+class Status(StrEnum):
+    """How a call or an attempt ended."""
+
+    ok = "ok"
+    error = "error"  # the provider answered with an error
+    client_gone = "client_gone"
+    provider_gone = "provider_gone"  # unreachable, dropped, or cut short
+    timeout = "timeout"
+    refused = "refused"  # we said no
+    unknown = "unknown"  # our process died with the call open
+
+
+# ---------------------------------------------------------------- routes: what relaying knows of the database
+
+
+class SealedTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """A model definition as the snapshot file keeps it: the credential is still encrypted (`envelope.py`)."""
+
+    model_definition_id: str
+    provider: str  # MLflow's name of the catalogue row
+    model: str  # the provider's own name of the model
+    weight: float = 1.0
+    fallback_order: int | None = None  # None: a primary
+    secret_id: str | None = None
+    sealed: bytes = b""  # envelope of the JSON object {"api_key": ..., ...}
+    auth_config: dict[str, str] = {}
+
+
+class SealedRoute(msgspec.Struct, frozen=True, kw_only=True):
+    endpoint_id: str
+    name: str
+    targets: tuple[SealedTarget, ...]
+    max_attempts: int | None = None
+    experiment_id: str | None = None  # None: usage tracking is off; no trace, no content
+    created_at: int = 0  # ms
+
+
+class SealedKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key that may call: `digest` is SHA-256 of the key's UTF-8 bytes."""
+
+    key_id: str
+    digest: bytes
+    name: str
+    role: str = "admin"
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the workers need of the database, as one immutable value. Written as msgpack, mode 0600."""
+
+    version: int
+    published_at: int  # ms
+    routes: tuple[SealedRoute, ...] = ()
+    keys: tuple[SealedKey, ...] = ()
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """One resolved model definition of a route, ready to call. Lives in memory only."""
+
+    model_definition_id: str
+    provider: str
+    model: str
+    formats: Mapping[str, str]  # wire format -> full URL
+    headers: Mapping[str, str]  # authentication and fixed headers, lower-case names
+    usage_in_stream: str = "always"  # always | ask | rejects
+    weight: float = 1.0
+    fallback_order: int | None = None
+    secret_id: str | None = None
+    allow_private: bool = False
+    in_process: bool = False  # the simulated provider
+    problem: str | None = None  # why it cannot be called (no credential, unknown provider)
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint resolved for run time."""
+
+    endpoint_id: str
+    name: str
+    targets: tuple[Target, ...]
+    max_attempts: int | None = None
+    experiment_id: str | None = None
+    created_at: int = 0
+
+
+# ---------------------------------------------------------------- in and out
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who calls: the key that was shown, never the key itself."""
+
+    key_id: str
+    name: str
+    role: str = "admin"
+    agent: str = ""  # product part of the User-Agent, or what X-MLflow-Gateway-Caller says
+
+
+class Inbound(msgspec.Struct, frozen=True, kw_only=True):
+    """A client's request as the ingress hands it on."""
+
+    call_id: str  # UUIDv7, canonical form with dashes
+    format: str  # what the client speaks: openai.chat | anthropic.messages | mlflow.chat (the unified route)
+    request_type: str  # MLflow's word: unified/chat, passthrough/model/openai-chat, ...
+    path: str
+    headers: Sequence[tuple[bytes, bytes]]  # lower-case names, as received
+    body: bytes
+    received_at: int  # wall clock, ns
+    started: float  # monotonic clock, s
+    server: str  # the Host that the client used
+    endpoint: str | None = None  # the name, where the path says it; else the body's `model` does
+    caller: Caller | None = None
+
+
+class Reply(msgspec.Struct, kw_only=True):
+    """What goes back. `body` is whole, or yields chunks; a reply that ends by an exception was cut off: close without the last chunk."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes | AsyncIterator[bytes]
+
+
+# ---------------------------------------------------------------- facts, and their fold
+
+
+class Received(msgspec.Struct, frozen=True):
+    inbound: Inbound
+
+
+class Routed(msgspec.Struct, frozen=True):
+    """The endpoint is known, and so is whether content may be kept."""
+
+    route: Route
+    stream: bool
+    model: str | None  # the name that the client sent
+
+
+class Attempted(msgspec.Struct, frozen=True):
+    no: int  # 1, 2, ...
+    target: Target
+    format: str
+    at: float
+
+
+class Headed(msgspec.Struct, frozen=True):
+    """The provider's status line and headers are here."""
+
+    status: int
+    request_id: str | None  # the provider's own id of the request
+    at: float
+
+
+class FirstToken(msgspec.Struct, frozen=True):
+    at: float
+
+
+class Identified(msgspec.Struct, frozen=True):
+    response_id: str | None
+    model: str | None
+
+
+class Counted(msgspec.Struct, frozen=True):
+    usage: Usage
+    provenance: Provenance
+
+
+class Gave(msgspec.Struct, frozen=True):
+    """The model's reason to stop."""
+
+    reason: str
+
+
+class Faulted(msgspec.Struct, frozen=True):
+    """The attempt, or before any attempt the call, went wrong."""
+
+    status: Status
+    kind: str
+    message: str
+    http_status: int | None = None
+
+
+class AttemptEnded(msgspec.Struct, frozen=True):
+    at: float
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """The plain answer for the trace: the body, or the fold of the stream (partial if it was cut)."""
+
+    body: bytes
+    truncated: bool = False
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """Nothing more will happen. `http_status` is what the client got; 499 if it left before a status was sent."""
+
+    status: Status
+    http_status: int
+    at: float
+
+
+Fact = Received | Routed | Attempted | Headed | FirstToken | Identified | Counted | Gave | Faulted | AttemptEnded | Answered | Finished
+
+
+class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
+    kind: str
+    message: str
+    http_status: int | None = None
+
+
+class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One try at one target. Times are ns after the call was received."""
+
+    no: int
+    provider: str
+    model: str
+    format: str
+    started: int
+    model_definition_id: str | None = None
+    secret_id: str | None = None
+    headed: int | None = None
+    first_token: int | None = None
+    ended: int | None = None
+    status: Status = Status.unknown
+    http_status: int | None = None
+    upstream_request_id: str | None = None
+    response_id: str | None = None
+    response_model: str | None = None
+    stop_reason: str | None = None
+    usage: Usage = Usage()
+    provenance: Provenance = Provenance.unknown
+    fault: Fault | None = None
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The fold of all facts of one client request: what we price, keep and show. Holds no content."""
+
+    call_id: str
+    format: str
+    request_type: str
+    path: str
+    server: str
+    received_at: int  # wall clock, ns
+    status: Status
+    http_status: int | None = None
+    duration: int | None = None  # ns
+    first_token: int | None = None  # ns after received_at, of the attempt that answered
+    endpoint_id: str | None = None
+    endpoint: str | None = None
+    experiment_id: str | None = None  # None: untracked
+    model: str | None = None  # the name that the client sent
+    stream: bool = False
+    caller_id: str | None = None
+    caller: str | None = None
+    agent: str | None = None
+    request_bytes: int = 0
+    fault: Fault | None = None
+    attempts: tuple[AttemptRecord, ...] = ()
+
+    @property
+    def trace_id(self) -> str | None:
+        """`tr-` and the OpenTelemetry trace id: the call id's own 128 bits, so one call has one trace by construction."""
+        return trace_id(self.call_id) if self.experiment_id else None
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was said. Bodies are JSON as it went over the wire, or its fold; None: not kept or never there."""
+
+    request: bytes | None = None
+    response: bytes | None = None
+    request_truncated: bool = False
+    response_truncated: bool = False
+
+
+def trace_id(call_id: str) -> str:
+    return "tr-" + call_id.replace("-", "")
+
+
+# ---------------------------------------------------------------- the journal's records
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True, tag="b"):
+    """Written before any byte goes to a provider: who calls what. `exchange` has status unknown and its first attempt open."""
+
+    seq: int
+    exchange: Exchange
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True, tag="s"):
+    """Written before the client sees the end of its answer."""
+
+    seq: int
+    exchange: Exchange
+    content: Content | None = None
+
+
+JournalRecord = Begun | Settled
+
+
+# ---------------------------------------------------------------- protocols
+
+
+class Observe(Protocol):
+    """Takes facts as they happen. Must not fail and must not wait."""
+
+    def __call__(self, fact: Fact) -> None: ...
+
+
+class Journal(Protocol):
+    """The local, durable, per-process spool. Raises OSError when a record could not be written."""
+
+    def begin(self, exchange: Exchange) -> None: ...
+
+    def settle(self, exchange: Exchange, content: Content | None) -> None: ...
+
+    async def durable(self) -> None:
+        """Returns at once, or in strict mode when all that was written so far is on the disk."""
+        ...
+
+
+class ProcessPosition(msgspec.Struct, frozen=True):
+    """How far the database is with one process's journal."""
+
+    process_id: str
+    segment: int
+    offset: int
+    last_seq: int
+
+
+class Sink(Protocol):
+    """Where drained records go, each batch at once and exactly once with its position.
+
+    `before` is the position that the batch was read from; returns False, and writes nothing, if the
+    stored position is another (some other drain was quicker).
+    """
+
+    def positions(self) -> Mapping[str, ProcessPosition]: ...
+
+    def keep(self, before: ProcessPosition | None, after: ProcessPosition, records: Sequence[JournalRecord], *, gaps: Sequence[tuple[int, int]]) -> bool: ...
+
+    def close(self, process_id: str) -> int:
+        """The process is dead and all of its journal is kept: its open calls are settled as `unknown`. Returns how many."""
+        ...
