@@ -343,7 +343,9 @@ class Sink(Protocol):
 
     def positions(self) -> Mapping[str, ProcessPosition]: ...
 
-    def keep(self, before: ProcessPosition | None, after: ProcessPosition, records: Sequence[JournalRecord], *, gaps: Sequence[tuple[int, int]]) -> bool: ...
+    def keep(
+        self, before: ProcessPosition | None, after: ProcessPosition, records: Sequence[JournalRecord], *, gaps: Sequence[tuple[int, int]]
+    ) -> bool: ...
 
     def close(self, process_id: str) -> int:
         """The process is dead and all of its journal is kept: its open calls are settled as `unknown`. Returns how many."""

@@ -1,9 +1,9 @@
 """Everything that can go wrong, named by whose fault it is.
 
-    Problem
-    ├── Refusal           we said no: the request never left for a provider
-    ├── UpstreamProblem   they said no: the provider answered with an error, or could not be reached
-    └── Interrupted       the wire broke: the answer began and did not end
+Problem
+├── Refusal           we said no: the request never left for a provider
+├── UpstreamProblem   they said no: the provider answered with an error, or could not be reached
+└── Interrupted       the wire broke: the answer began and did not end
 """
 
 
