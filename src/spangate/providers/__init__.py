@@ -1,0 +1,10 @@
+"""Who can be called, where, in which formats, with which proof of who we are: one TOML row a provider, and no code that names one.
+
+A provider that differs by a URL is a new file in `catalog/`. `access` makes a row and a credential into something that can be called.
+"""
+
+from .access import Access, access
+from .catalogue import catalog
+from .rows import AuthMode, Names, Provider
+
+__all__ = ["Access", "AuthMode", "Names", "Provider", "access", "catalog"]

@@ -1,0 +1,26 @@
+"""Reads the rows in `catalog/`: part of the program, read once, the same for the life of the process."""
+
+import functools
+from collections.abc import Mapping
+from importlib import resources
+from types import MappingProxyType
+
+import msgspec
+
+from .rows import Provider
+
+
+@functools.cache
+def catalog() -> Mapping[str, Provider]:
+    """Every provider by MLflow's name of it, in the order of the names."""
+    files = (file for file in (resources.files(__package__) / "catalog").iterdir() if file.name.endswith(".toml"))
+    rows = [row(file.name.removesuffix(".toml"), file.read_bytes()) for file in sorted(files, key=lambda file: file.name)]
+    return MappingProxyType({provider.names.mlflow: provider for provider in rows})
+
+
+def row(name: str, text: bytes) -> Provider:
+    """One file's content; its name must be MLflow's name of the provider, so that a row is found by looking for it."""
+    provider = msgspec.toml.decode(text, type=Provider)
+    if provider.names.mlflow != name:
+        raise ValueError(f"catalog/{name}.toml names the provider {provider.names.mlflow!r}: rename one of them")
+    return provider
