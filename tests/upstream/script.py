@@ -1,0 +1,262 @@
+"""What each format says, frame by frame, as its provider does. Pure: a script is made whole before the first byte goes out.
+
+Shapes were taken from the providers' API references (OpenAI chat completions and its streaming object,
+Anthropic messages and its streaming events), as of November 2026.
+"""
+
+import json
+from functools import lru_cache
+
+import msgspec
+
+from .knobs import Knobs
+
+ID = b"@call@"  # stands for the call's id in a cached script; replaced when it is sent
+TEXT = ["Every", " token", " is", " counted", " once", ",", " and", " only", " once", ". ", "Größe", " 日本", " 🙂"]
+CREATED = 1_760_000_000
+
+
+class Script(msgspec.Struct, frozen=True):
+    """`head` and `body` of a plain answer; or the frames of a stream. `content[i]` is the index of content event i in `frames`."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes = b""
+    frames: tuple[bytes, ...] = ()
+    content: tuple[int, ...] = ()
+    error: bytes = b""  # the frame that says that it went wrong midway
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _text(knobs: Knobs) -> list[str]:
+    return [TEXT[i % len(TEXT)] + "x" * knobs.size for i in range(knobs.n)]
+
+
+def _odd(knobs: Knobs) -> tuple[object, object]:
+    given_in, given_out = knobs.tokens
+    if knobs.usage == "negative":
+        return -given_in, -given_out
+    if knobs.usage == "absurd":
+        return 10**18, 10**18
+    return given_in, given_out
+
+
+@lru_cache(maxsize=4096)
+def script(format: str, knobs: Knobs, model: str, stream: bool, ask_usage: bool) -> Script:
+    if knobs.status != 200:
+        return _refusal(format, knobs)
+    match format:
+        case "openai.chat":
+            return _openai_stream(knobs, model, ask_usage) if stream else _openai_plain(knobs, model)
+        case "anthropic.messages":
+            return _anthropic_stream(knobs, model) if stream else _anthropic_plain(knobs, model)
+        case _:
+            raise ValueError(format)
+
+
+ERROR_WORDS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    529: "overloaded_error",
+}
+
+
+def _refusal(format: str, knobs: Knobs) -> Script:
+    headers: list[tuple[bytes, bytes]] = [(b"content-type", b"application/json")]
+    if knobs.retry_after is not None:
+        headers.append((b"retry-after", knobs.retry_after.encode()))
+    if format == "openai.chat":
+        headers.append((b"x-ratelimit-remaining-requests", b"0"))
+        kind = {429: "tokens", 401: "invalid_request_error", 400: "invalid_request_error"}.get(knobs.status, "server_error")
+        error: dict[str, object] = {
+            "message": f"replayed fault {knobs.status}",
+            "type": kind,
+            "param": None,
+            "code": "rate_limit_exceeded" if knobs.status == 429 else None,
+        }
+        return Script(knobs.status, tuple(headers), _json({"error": error}))
+    kind = ERROR_WORDS.get(knobs.status, "api_error")
+    body = {"type": "error", "error": {"type": kind, "message": f"replayed fault {knobs.status}"}, "request_id": "req_@call@"}
+    return Script(knobs.status, tuple(headers), _json(body))
+
+
+# ---------------------------------------------------------------- openai.chat
+
+
+def _openai_usage(knobs: Knobs) -> dict[str, object] | None:
+    if knobs.usage == "null":
+        return None
+    given_in, given_out = _odd(knobs)
+    return {
+        "prompt_tokens": given_in,
+        "completion_tokens": given_out,
+        "total_tokens": given_in + given_out,  # type: ignore[operator]
+        "prompt_tokens_details": {"cached_tokens": knobs.cached, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": knobs.reasoning,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+ARGUMENTS = ['{"ci', 'ty":"', "Bern", '"}']
+
+
+def _openai_plain(knobs: Knobs, model: str) -> Script:
+    message: dict[str, object] = {"role": "assistant", "content": "".join(_text(knobs)), "refusal": None, "annotations": []}
+    reason = "stop"
+    if knobs.tool:
+        call = {"id": "call_@call@", "type": "function", "function": {"name": "weather", "arguments": "".join(ARGUMENTS)}}
+        message |= {"content": None, "tool_calls": [call]}
+        reason = "tool_calls"
+    answer: dict[str, object] = {
+        "id": "chatcmpl-@call@",
+        "object": "chat.completion",
+        "created": CREATED,
+        "model": f"{model}-2026-01-01",
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": reason}],
+    }
+    if knobs.usage != "none":
+        answer["usage"] = _openai_usage(knobs)
+    answer |= {"service_tier": "default", "system_fingerprint": "fp_replay"}
+    return Script(200, ((b"content-type", b"application/json"),), _json(answer))
+
+
+def _openai_stream(knobs: Knobs, model: str, ask_usage: bool) -> Script:
+    def chunk(delta: dict[str, object] | None, reason: str | None = None, usage: object = ...) -> bytes:
+        frame: dict[str, object] = {
+            "id": "chatcmpl-@call@",
+            "object": "chat.completion.chunk",
+            "created": CREATED,
+            "model": f"{model}-2026-01-01",
+            "service_tier": "default",
+            "system_fingerprint": "fp_replay",
+            "choices": [] if delta is None else [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}],
+        }
+        if usage is not ...:
+            frame["usage"] = usage
+        elif ask_usage:
+            frame["usage"] = None
+        return _data(_json(frame), knobs)
+
+    frames: list[bytes] = []
+    content: list[int] = []
+    reason = "stop"
+    if knobs.tool:
+        reason = "tool_calls"
+        function: dict[str, object] = {"name": "weather", "arguments": ""}
+        start = {"index": 0, "id": "call_@call@", "type": "function", "function": function}
+        frames.append(chunk({"role": "assistant", "content": None, "tool_calls": [start], "refusal": None}))
+        for part in ARGUMENTS:
+            content.append(len(frames))
+            frames.append(chunk({"tool_calls": [{"index": 0, "function": {"arguments": part}}]}))
+    else:
+        frames.append(chunk({"role": "assistant", "content": "", "refusal": None}))
+        for text in _text(knobs):
+            content.append(len(frames))
+            frames.append(chunk({"content": text}))
+    if knobs.usage == "choices":
+        frames.append(chunk({}, reason, _openai_usage(knobs)))
+    else:
+        frames.append(chunk({}, reason))
+        if ask_usage and knobs.usage != "none":
+            frames.append(chunk(None, None, _openai_usage(knobs)))
+    if knobs.done:
+        frames.append(_data(b"[DONE]", knobs))
+    fault = {"error": {"message": "replayed fault midway", "type": "server_error", "param": None, "code": None}}
+    return Script(200, _STREAM, b"", tuple(frames), tuple(content), _data(_json(fault), knobs))
+
+
+# ---------------------------------------------------------------- anthropic.messages
+
+
+def _anthropic_usage(knobs: Knobs, output: object) -> dict[str, object]:
+    """Anthropic's input_tokens leaves out what was read from and written to the cache."""
+    given_in, _ = _odd(knobs)
+    if knobs.usage == "exact":
+        given_in = knobs.tokens[0] - knobs.cached - knobs.written
+    return {
+        "input_tokens": given_in,
+        "cache_creation_input_tokens": knobs.written,
+        "cache_read_input_tokens": knobs.cached,
+        "cache_creation": {"ephemeral_5m_input_tokens": knobs.written, "ephemeral_1h_input_tokens": 0},
+        "output_tokens": output,
+        "service_tier": "standard",
+    }
+
+
+def _anthropic_message(knobs: Knobs, model: str, content: list[object], stop: str | None, output: object) -> dict[str, object]:
+    message: dict[str, object] = {
+        "id": "msg_@call@",
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": content,
+        "stop_reason": stop,
+        "stop_sequence": None,
+    }
+    if knobs.usage != "none":
+        message["usage"] = None if knobs.usage == "null" else _anthropic_usage(knobs, output)
+    return message
+
+
+def _anthropic_plain(knobs: Knobs, model: str) -> Script:
+    _, given_out = _odd(knobs)
+    content: list[object] = [{"type": "text", "text": "".join(_text(knobs))}]
+    if knobs.tool:
+        content = [{"type": "tool_use", "id": "toolu_@call@", "name": "weather", "input": {"city": "Bern"}}]
+    body = _anthropic_message(knobs, model, content, "tool_use" if knobs.tool else "end_turn", given_out)
+    return Script(200, ((b"content-type", b"application/json"),), _json(body))
+
+
+def _anthropic_stream(knobs: Knobs, model: str) -> Script:
+    def event(value: dict[str, object]) -> bytes:
+        return _data(_json(value), knobs, str(value["type"]))
+
+    _, given_out = _odd(knobs)
+    frames = [event({"type": "message_start", "message": _anthropic_message(knobs, model, [], None, 1)})]
+    content: list[int] = []
+    if knobs.tool:
+        block: dict[str, object] = {"type": "tool_use", "id": "toolu_@call@", "name": "weather", "input": {}}
+        deltas: list[dict[str, object]] = [{"type": "input_json_delta", "partial_json": part} for part in ARGUMENTS]
+    else:
+        block = {"type": "text", "text": ""}
+        deltas = [{"type": "text_delta", "text": text} for text in _text(knobs)]
+    frames.append(event({"type": "content_block_start", "index": 0, "content_block": block}))
+    frames.append(event({"type": "ping"}))
+    for delta in deltas:
+        content.append(len(frames))
+        frames.append(event({"type": "content_block_delta", "index": 0, "delta": delta}))
+    frames.append(event({"type": "content_block_stop", "index": 0}))
+    final: dict[str, object] = {
+        "type": "message_delta",
+        "delta": {"stop_reason": "tool_use" if knobs.tool else "end_turn", "stop_sequence": None},
+    }
+    if knobs.usage != "none":
+        final["usage"] = None if knobs.usage == "null" else {"output_tokens": given_out}
+    frames.append(event(final))
+    frames.append(event({"type": "message_stop"}))
+    fault = {"type": "error", "error": {"type": "overloaded_error", "message": "replayed fault midway"}}
+    return Script(200, _STREAM, b"", tuple(frames), tuple(content), event(fault))
+
+
+_STREAM = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"))
+
+
+def _data(data: bytes, knobs: Knobs, event: str | None = None) -> bytes:
+    end = b"\r\n" if knobs.crlf else b"\n"
+    lines = [b"event: " + event.encode()] if event else []
+    lines.append(b"data: " + data)
+    if knobs.comments:
+        lines = [b": keep-alive", b"", *lines, b"x-unknown: 1"]
+    return end.join([*lines, b"", b""])
