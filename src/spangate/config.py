@@ -1,0 +1,269 @@
+"""Every setting, read once and then fixed: defaults < TOML file < environment < flags. Nothing else reads the environment.
+
+A setting `x_y` is the flag `--x-y`, the variable `SPANGATE_X_Y` and the TOML key `x_y`; docs/reference/settings.md is
+generated from this module (`python -m spangate.config`). The supervisor reads; its children get the result as JSON on stdin.
+"""
+
+import base64
+import binascii
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+MIB = 1024 * 1024
+PREFIX = "SPANGATE_"
+
+# SQLAlchemy's bare names pick drivers that we do not ship.
+DRIVERS = {
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+}
+
+
+class ConfigError(Exception):
+    """A setting is wrong; the message says which, where it came from is for the person to know."""
+
+
+def home_data_dir(environ: Mapping[str, str]) -> Path:
+    """Where data lives by default: one place a person, whatever the working directory, so that the CLI finds the server's key."""
+    root = environ.get("XDG_DATA_HOME")
+    return (Path(root) if root else Path.home() / ".local" / "share") / "spangate"
+
+
+class Settings(BaseModel):
+    """The settings of one gateway. Frozen; a change needs a restart."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Every call needs a key, on any address.")
+    port: int = Field(4000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    data_dir: Path = Field(
+        default_factory=lambda: home_data_dir(os.environ),
+        description="Folder of keys, journals, snapshot and the SQLite database. One gateway a folder.",
+    )
+    db: str | None = Field(
+        None, repr=False, description="Database URL, such as `postgresql://user@host/name`. Without: SQLite in the data folder."
+    )
+    workers: int = Field(1, ge=1, le=256, description="Relay processes. One serves thousands of calls a second; add one a core.")
+    config: Path | None = Field(None, description="TOML file with settings.")
+    admin_key: str | None = Field(
+        None,
+        repr=False,
+        min_length=16,
+        description="The admin's key. Without: made at first start, kept as `admin.key` in the data folder.",
+    )
+    kek: str | None = Field(
+        None,
+        repr=False,
+        description="Key that encrypts secrets: 32 bytes in base64. Without: made at first start, kept as `kek.key` in the data folder.",
+    )
+    strict: bool = Field(False, description="A reply ends only when its record is on the disk: survives power loss, costs a sync's wait.")
+    allow_private_upstreams: bool = Field(False, description="Permit providers at loopback and private addresses, and plain http.")
+    grace: float = Field(30.0, ge=0, description="Seconds that open calls get to finish at shutdown.")
+    body_limit: ByteSize = Field(ByteSize(32 * MIB), ge=1024, description="Largest request body; beyond it 413. Takes units: `32MiB`.")
+    content_limit: ByteSize = Field(ByteSize(MIB), ge=0, description="Bytes of each body that a trace keeps; the rest is marked truncated.")
+    connect_timeout: float = Field(10.0, gt=0, description="Seconds to reach a provider.")
+    first_byte_timeout: float = Field(120.0, gt=0, description="Seconds until the head of a provider's answer.")
+    idle_timeout: float = Field(60.0, gt=0, description="Seconds between two pieces of a streamed answer.")
+    total_timeout: float = Field(900.0, gt=0, description="Seconds for one attempt at a provider as a whole.")
+    fsync_interval: float = Field(0.02, gt=0, description="Seconds between two syncs of the journal to the disk.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What goes to the log on stderr.")
+
+    @field_validator("data_dir", "config")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        # Children and later CLI calls may stand in another folder.
+        return None if path is None else path.expanduser().absolute()
+
+    @field_validator("db")
+    @classmethod
+    def _with_driver(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        scheme, separator, rest = url.partition("://")
+        if not separator:
+            raise ValueError("not a database URL")
+        return f"{DRIVERS.get(scheme, scheme)}://{rest}"
+
+    @field_validator("kek")
+    @classmethod
+    def _whole_kek(cls, kek: str | None) -> str | None:
+        if kek is not None:
+            try:
+                size = len(base64.b64decode(kek, validate=True))
+            except binascii.Error as error:
+                raise ValueError("not base64") from error
+            if size != 32:
+                raise ValueError(f"is {size} bytes long, must be 32")
+        return kek
+
+    @property
+    def database_url(self) -> str:
+        return self.db or f"sqlite:///{self.data_dir / 'spangate.db'}"
+
+    @property
+    def admin_key_file(self) -> Path:
+        return self.data_dir / "admin.key"
+
+    @property
+    def kek_file(self) -> Path:
+        return self.data_dir / "kek.key"
+
+    @property
+    def snapshot_file(self) -> Path:
+        return self.data_dir / "snapshot.msgpack"
+
+    @property
+    def control_socket(self) -> Path:
+        return self.data_dir / "control.sock"
+
+    @property
+    def control_address_file(self) -> Path:
+        """Says where control listens if `control_socket` is too long a path for a Unix socket."""
+        return self.data_dir / "control.addr"
+
+    @property
+    def journals_dir(self) -> Path:
+        return self.data_dir / "journals"
+
+    @property
+    def pid_file(self) -> Path:
+        return self.data_dir / "serve.pid"
+
+    def to_json(self) -> str:
+        """One line, secrets included: for a child's stdin, never for a log or a command line."""
+        return self.model_dump_json()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Settings":
+        return cls.model_validate_json(text)
+
+
+def receive(stdin: IO[str] | None = None) -> Settings:
+    """The settings that the supervisor gave this child: the first line of stdin, as JSON. Reads no file and no environment.
+
+    The supervisor keeps the pipe open and writes nothing more: the end of stdin means that it is dead.
+    """
+    line = (stdin or sys.stdin).readline()
+    if not line.strip():
+        raise ConfigError("no settings on stdin: this module is started by `spangate serve`, not by hand")
+    return Settings.from_json(line)
+
+
+def load(flags: Mapping[str, Any] | None = None) -> Settings:
+    """Reads every source. `flags` holds what the command line says; None stands for a flag that was not given."""
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    file = given.get("config") or os.environ.get(PREFIX + "CONFIG")
+    if file and not Path(file).expanduser().is_file():
+        raise ConfigError(f"config: there is no file {file}")
+
+    class Sources(Settings, BaseSettings):  # pyright: ignore[reportIncompatibleVariableOverride]
+        model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
+
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            toml = (TomlConfigSettingsSource(settings_cls, Path(file).expanduser()),) if file else ()
+            return (init_settings, env_settings, *toml)
+
+    try:
+        return Settings.model_validate(Sources(**given).model_dump())
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentence(detail["loc"], detail["msg"], detail["type"]) for detail in error.errors())) from None
+    except ValueError as error:  # a TOML file that is no TOML
+        raise ConfigError(f"config: {file}: {error}") from None
+
+
+def _sentence(place: tuple[int | str, ...], message: str, kind: str) -> str:
+    name = str(place[0]) if place else "settings"
+    if kind == "extra_forbidden":
+        return f"{name}: there is no such setting"
+    return f"{name}: {message.removeprefix('Value error, ')}"
+
+
+class Place(BaseModel):
+    """Where the CLI finds a gateway, and the key that it shows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str
+    key: str | None = Field(repr=False)
+    found: str  # where the key came from, for messages
+
+
+def place(settings: Settings, *, url: str | None = None, key: str | None = None) -> Place:
+    """--url/--key, else SPANGATE_URL/SPANGATE_KEY, else the admin key of the settings or of the data folder on the default port."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    if host in {"0.0.0.0", "[::]"}:  # noqa: S104  a server listens there, a client cannot call it
+        host = "127.0.0.1"
+    url = url or os.environ.get(PREFIX + "URL") or f"http://{host}:{settings.port}"
+    if key:
+        return Place(url=url, key=key, found="--key")
+    if shown := os.environ.get(PREFIX + "KEY"):
+        return Place(url=url, key=shown, found="SPANGATE_KEY")
+    if settings.admin_key:
+        return Place(url=url, key=settings.admin_key, found="SPANGATE_ADMIN_KEY")
+    try:
+        return Place(url=url, key=settings.admin_key_file.read_text().strip(), found=str(settings.admin_key_file))
+    except OSError:
+        return Place(url=url, key=None, found=str(settings.admin_key_file))
+
+
+def provider_keys() -> Mapping[str, str]:
+    """The provider keys that `spangate up` finds in the environment, by the provider's name."""
+    known = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+    return {provider: os.environ[name] for provider, name in known.items() if os.environ.get(name)}
+
+
+def flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def reference() -> str:
+    """docs/reference/settings.md as it must read."""
+    rows = [
+        "<!-- Generated by `python -m spangate.config`; a test compares. -->",
+        "# Settings",
+        "",
+        "Each setting is a flag of `spangate serve` and `spangate up`, an environment variable, and a key of the TOML file that",
+        "`--config` names. Flags win over the environment, the environment over the file, the file over the default.",
+        "",
+        "| flag | environment | TOML key | default | what it does |",
+        "|---|---|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        rows.append(f"| `{flag(name)}` | `{PREFIX}{name.upper()}` | `{name}` | {_default(name, field.default)} | {field.description} |")
+    rows += [
+        "",
+        "The command line client also reads `SPANGATE_URL` and `SPANGATE_KEY`, which say where a gateway is and which key to show.",
+        "Without them it takes the admin key from the data folder and the port from the settings above.",
+        "",
+    ]
+    return "\n".join(rows)
+
+
+def _default(name: str, default: object) -> str:
+    if name == "data_dir":
+        return "`$XDG_DATA_HOME/spangate`, else `~/.local/share/spangate`"
+    if default is None:
+        return "none"
+    if isinstance(default, ByteSize):
+        return f"`{default.human_readable().replace('.0', '')}`"
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+if __name__ == "__main__":
+    print(reference(), end="")  # noqa: T201
