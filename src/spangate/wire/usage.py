@@ -53,7 +53,8 @@ def count(value: object) -> int | None:
         return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    # Beyond a dozen digits it is no count, and Python refuses to read thousands.
+    if isinstance(value, str) and len(value) <= 12 and value.isascii() and value.isdigit():
         value = int(value)
     if isinstance(value, int) and 0 <= value <= CEILING:
         return value

@@ -1,0 +1,127 @@
+"""Deltas become the value they describe: strings grow, objects merge, lists with an `index` merge by it, all else is replaced.
+
+Unknown fields are folded like known ones, so a field that a provider adds tomorrow is in the trace tomorrow.
+The room is bounded; past it `truncated` is true and nothing more is added.
+"""
+
+from typing import cast
+
+from . import lenient
+
+# Names whose string is said once or repeated, never continued.
+IDENTITY = frozenset({"id", "type", "role", "index", "format", "object", "model"})
+PLACES = 10_000  # entries of one list by index; an index past it is a fault of the sender
+
+
+class Growing:
+    """A string that is still being said: its pieces, so that a long answer is not copied at each delta."""
+
+    __slots__ = ("pieces",)
+
+    def __init__(self, *pieces: str) -> None:
+        self.pieces = list(pieces)
+
+    def __str__(self) -> str:
+        return "".join(self.pieces)
+
+
+class Fold:
+    """Merges deltas into values until `room` bytes are used."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.truncated = False
+
+    def merge(self, into: dict[str, object], delta: dict[str, object]) -> None:
+        for name, value in delta.items():
+            if self.truncated:
+                return
+            if isinstance(value, str):
+                self._say(into, name, value)
+            elif value is None:
+                into.setdefault(name, None)
+            elif isinstance(value, dict):
+                held = lenient.mapping(into.get(name))
+                if held is None:
+                    held = into[name] = {}
+                self.merge(held, cast("dict[str, object]", value))
+            elif isinstance(value, list):
+                self._extend(into, name, cast("list[object]", value))
+            elif self.take(8):
+                into[name] = value
+
+    def take(self, size: int) -> bool:
+        """Uses up room; False if there is too little, and from then on nothing fits."""
+        if self.truncated or size > self.room:
+            self.truncated = True
+            return False
+        self.room -= size
+        return True
+
+    def take_text(self, value: str) -> str:
+        """As much of the text as there is room for."""
+        size = len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
+        if size <= self.room:
+            self.room -= size
+            return value
+        self.truncated = True
+        # Each character is at most four bytes: what fits for certain.
+        value, self.room = value[: self.room // 4 if not value.isascii() else self.room], 0
+        return value
+
+    def _say(self, into: dict[str, object], name: str, value: str) -> None:
+        held = into.get(name)
+        if not value:
+            if held is None:
+                into[name] = ""
+        elif name in IDENTITY:
+            if not held:
+                into[name] = self.take_text(value)
+        elif name == "name" and str(held) == value:
+            pass  # some servers repeat the function's name in each delta, others say it in pieces
+        elif isinstance(held, Growing):
+            held.pieces.append(self.take_text(value))
+        elif isinstance(held, str) and held:
+            into[name] = Growing(held, self.take_text(value))
+        else:
+            into[name] = self.take_text(value)
+
+    def _extend(self, into: dict[str, object], name: str, items: list[object]) -> None:
+        held = into.get(name)
+        if not isinstance(held, list):
+            held = into[name] = []
+        entries = cast("list[object]", held)
+        for item in items:
+            entry = lenient.mapping(item)
+            index = entry.get("index") if entry else None
+            if entry is None or type(index) is not int:
+                if not self.take(len(lenient.render(item))):
+                    return
+                entries.append(item)
+                continue
+            place = self._place(entries, index)
+            if place is not None:
+                self.merge(place, entry)
+
+    def _place(self, entries: list[object], index: int) -> dict[str, object] | None:
+        """The entry with that index: nearly always the last."""
+        for held in reversed(entries):
+            entry = lenient.mapping(held)
+            if entry is not None and entry.get("index") == index:
+                return entry
+        if len(entries) >= PLACES or not self.take(8):
+            self.truncated = True
+            return None
+        fresh: dict[str, object] = {}
+        entries.append(fresh)
+        return fresh
+
+
+def said(value: object) -> object:
+    """The encoder's hook: a growing string is a string."""
+    return str(value)
+
+
+def rendered(value: object) -> bytes:
+    """The folded value as JSON."""
+    return lenient.render(value, said)

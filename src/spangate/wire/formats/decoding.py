@@ -1,0 +1,68 @@
+"""One streamed answer over server-sent events: the part that all formats share. Subclasses say what a frame means."""
+
+from spangate.wire.events import Event, Failed, Progressed, Started
+from spangate.wire.framing.sse import LIMIT, Frame, Frames
+
+
+class SseDecoder:
+    """Bounded, never raising: a frame that is not what the format says is one Failed("malformed"), and the stream goes on."""
+
+    def __init__(self, frame_limit: int = LIMIT) -> None:
+        self.frames = Frames(frame_limit)
+        self.usage_frames: list[tuple[int, int]] = []
+        self.ended = False
+        self._started = False
+        self._progressed = False
+        self._malformed = False
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        self.usage_frames = []
+        events: list[Event] = []
+        for frame in self.frames.feed(chunk):
+            self._take(frame, events)
+        return events
+
+    def close(self) -> list[Event]:
+        self.usage_frames = []
+        events: list[Event] = []
+        for frame in self.frames.close():
+            self._take(frame, events)
+        return events
+
+    def _take(self, frame: Frame, events: list[Event]) -> None:
+        if frame.overlong:
+            self._overlong(events)
+        elif frame.data:
+            try:
+                self._observe(frame, frame.data, events)
+            except (ValueError, RecursionError) as error:
+                if frame.whole:  # a cut frame is told by `finished`, it is nobody's malformed frame
+                    self._fail_malformed(f"A frame of the provider's stream is not JSON: {type(error).__name__}", events)
+
+    def _observe(self, frame: Frame, data: bytes, events: list[Event]) -> None:
+        """What the frame means. May raise ValueError or RecursionError for a malformed one."""
+        raise NotImplementedError
+
+    def _overlong(self, events: list[Event]) -> None:
+        """A frame too long to be read passed by."""
+        raise NotImplementedError
+
+    def _start(self, response_id: object, model: object, events: list[Event]) -> None:
+        if not self._started and (response_id or model):
+            self._started = True
+            events.append(
+                Started(
+                    response_id if isinstance(response_id, str) else None,
+                    model if isinstance(model, str) else None,
+                )
+            )
+
+    def _progress(self, events: list[Event]) -> None:
+        if not self._progressed:
+            self._progressed = True
+            events.append(Progressed())
+
+    def _fail_malformed(self, message: str, events: list[Event]) -> None:
+        if not self._malformed:
+            self._malformed = True
+            events.append(Failed("malformed", message))

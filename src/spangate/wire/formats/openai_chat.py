@@ -1,0 +1,323 @@
+"""OpenAI chat completions. `prompt_tokens` includes cached tokens already; `completion_tokens` includes reasoning, but not with everyone.
+
+Reference: https://platform.openai.com/docs/api-reference/chat. Where compatible servers differ, it is said.
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+import msgspec
+
+from spangate.wire import folding, lenient
+from spangate.wire.counting import Tally
+from spangate.wire.events import Ended, Event, Failed, Started, Stopped, UsageReported
+from spangate.wire.framing import sse
+from spangate.wire.framing.sse import LIMIT, Frame
+from spangate.wire.problems import Problem, UpstreamProblem
+from spangate.wire.usage import Usage
+
+from . import problem_text
+from .decoding import SseDecoder
+
+NAME: str = "openai.chat"
+
+CHOICES = 1024  # open choices that are watched; OpenAI's own limit of `n` is 128
+
+# Which `type` OpenAI's own server gives, by status.
+_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 408: "timeout_error", 429: "rate_limit_error"}
+
+# The plain answer's own fields come in this order; what else a chunk has at its top follows.
+_CHUNK_ONLY = frozenset({"object", "choices", "usage", "obfuscation"})
+
+
+# ---------------------------------------------------------------- problems
+
+
+def parse_problem(status: int, body: bytes) -> UpstreamProblem:
+    # {"error": {"message", "type", "param", "code"}}; also {"error": "text"}, {"message"} (vLLM), {"detail"} (FastAPI)
+    said = problem_text.parse(body)
+    error = lenient.mapping(said.get("error")) if said else None
+    if said and error is None:
+        error = said
+    error = error or {}
+    message = (
+        lenient.text(error.get("message"))
+        or lenient.text(error.get("error"))
+        or lenient.text(error.get("detail"))
+        or problem_text.plain(status, body, said)
+    )
+    kind = lenient.text(error.get("code")) or lenient.text(error.get("type")) or problem_text.KIND
+    return UpstreamProblem(status, problem_text.word(kind), problem_text.short(message), param=lenient.text(error.get("param")))
+
+
+def render_problem(problem: Problem, call_id: str) -> bytes:
+    fault = _TYPES.get(problem.status, "invalid_request_error" if problem.status < 500 else "server_error")
+    error = {"message": problem.message, "type": fault, "param": problem.param, "code": problem.kind, "call_id": call_id}
+    return lenient.render({"error": error})
+
+
+def render_problem_event(problem: Problem, call_id: str) -> bytes:
+    # The SDKs look for `error` in the data of any frame and raise; they know no error event name.
+    return sse.encode(render_problem(problem, call_id))
+
+
+# ---------------------------------------------------------------- models
+
+
+def render_models(models: Sequence[tuple[str, int]], owner: str = "spangate") -> bytes:
+    return lenient.render({"object": "list", "data": [_model(name, created, owner) for name, created in models]})
+
+
+def render_model(name: str, created_ms: int) -> bytes:
+    return lenient.render(_model(name, created_ms, "spangate"))
+
+
+def _model(name: str, created_ms: int, owner: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": created_ms // 1000, "owned_by": owner}
+
+
+# ---------------------------------------------------------------- plain answers
+
+
+def parse_answer(body: bytes) -> list[Event]:
+    try:
+        answer = lenient.mapping(lenient.parse(body))
+    except (ValueError, RecursionError):
+        answer = None
+    if answer is None:
+        return [Failed("malformed", "The provider's answer is not a JSON object")]
+    return answer_events(answer)
+
+
+def answer_events(answer: dict[str, object]) -> list[Event]:
+    """The events of a plain answer that is parsed already."""
+    if answer.get("error"):
+        return [failure(answer)]
+    events: list[Event] = []
+    response_id, model = lenient.text(answer.get("id")), lenient.text(answer.get("model"))
+    if response_id or model:
+        events.append(Started(response_id, model))
+    reported = parse_usage(answer.get("usage"))
+    if reported is not None:
+        events.append(UsageReported(reported))
+    for choice in objects(answer.get("choices")):
+        reason = lenient.text(choice.get("finish_reason"))
+        if reason:
+            events.append(Stopped(reason))
+            break
+    return events
+
+
+def parse_usage(value: object) -> Usage | None:
+    """None: the provider said nothing of usage (absent or null)."""
+    if value is None:
+        return None
+    wire = lenient.mapping(value)
+    if wire is None:
+        return Usage(invalid=("usage",))
+    prompt = lenient.mapping(wire.get("prompt_tokens_details")) or {}
+    completion = lenient.mapping(wire.get("completion_tokens_details")) or {}
+    tally = Tally()
+    tally.read("input", wire.get("prompt_tokens"))
+    tally.read("output", wire.get("completion_tokens"))
+    tally.read("cache_read", _first((prompt, "cached_tokens"), *((wire, name) for name in _CACHE_READ)))
+    tally.read("cache_write", _first((prompt, "cache_write_tokens"), (wire, "cache_creation_input_tokens")))
+    tally.read("audio_input", prompt.get("audio_tokens"))
+    tally.read("audio_output", completion.get("audio_tokens"))
+    tally.read("reasoning", completion.get("reasoning_tokens"))
+    _add_reasoning(tally, wire.get("total_tokens"))
+    for part in ("cache_read", "cache_write", "audio_input"):
+        tally.within(part, "input")
+    for part in ("reasoning", "audio_output"):
+        tally.within(part, "output")
+    return tally.usage()
+
+
+# DeepSeek's name; Moonshot's; that of gateways to Anthropic.
+_CACHE_READ = ("prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
+
+
+def _first(*places: tuple[dict[str, object], str]) -> object:
+    return next((wire[name] for wire, name in places if wire.get(name) is not None), None)
+
+
+def _add_reasoning(tally: Tally, total: object) -> None:
+    # xAI leaves reasoning out of completion_tokens and has it in total_tokens: the sum tells.
+    given, answer, reasoning = tally.get("input"), tally.get("output"), tally.get("reasoning")
+    if given is not None and answer is not None and reasoning and total == given + answer + reasoning:
+        tally.put("output", answer + reasoning)
+
+
+def objects(value: object) -> list[dict[str, object]]:
+    """The JSON objects of a list; nothing if it is no list."""
+    if not isinstance(value, list):
+        return []
+    return [item for item in map(lenient.mapping, cast("list[object]", value)) if item is not None]
+
+
+def failure(said: dict[str, object]) -> Failed:
+    """The provider's error, in a frame or in an answer that came with 200."""
+    error = lenient.mapping(said.get("error"))
+    if error is None:
+        return Failed("error", problem_text.short(str(said.get("error"))))
+    kind = lenient.text(error.get("type")) or lenient.text(error.get("code")) or "error"
+    return Failed(problem_text.word(kind), problem_text.short(lenient.text(error.get("message")) or problem_text.IN_STREAM))
+
+
+# ---------------------------------------------------------------- streams
+
+
+class _Choice(msgspec.Struct):
+    index: object = 0
+    finish_reason: object = None
+
+
+class _Chunk(msgspec.Struct):
+    """What must be known of each chunk when nothing is folded; all else is skipped unread."""
+
+    choices: list[_Choice] | None = None
+    usage: object = None
+    error: object = None
+
+
+_thin_chunk = msgspec.json.Decoder(_Chunk)
+
+
+def decoder(fold_limit: int) -> "Decoder":
+    return Decoder(fold_limit)
+
+
+class Decoder(SseDecoder):
+    """Reads a stream of chat.completion.chunk."""
+
+    def __init__(self, fold_limit: int, frame_limit: int = LIMIT) -> None:
+        super().__init__(frame_limit)
+        self._fold = folding.Fold(fold_limit) if fold_limit > 0 else None
+        self._top: dict[str, object] = {}
+        self._choices: dict[int, dict[str, object]] = {}
+        self._usage: object = None
+        self._open: set[int] = set()
+        self._done: set[int] = set()
+
+    @property
+    def finished(self) -> bool:
+        # Usage and even deltas may follow the reason to stop; of several choices each has its own.
+        return self.ended or (bool(self._done) and not self._open)
+
+    def answer(self) -> tuple[bytes, bool] | None:
+        if self._fold is None or not (self._top or self._choices):
+            return None
+        return folding.rendered(self.folded()), self._fold.truncated
+
+    def folded(self) -> dict[str, object]:
+        """The plain answer so far, as values."""
+        answer: dict[str, object] = {name: self._top[name] for name in ("id",) if name in self._top}
+        answer["object"] = "chat.completion"
+        answer.update({name: value for name, value in self._top.items() if name != "id"})
+        answer["choices"] = [self._choices[index] for index in sorted(self._choices)]
+        if self._usage is not None:
+            answer["usage"] = self._usage
+        return answer
+
+    def _observe(self, frame: Frame, data: bytes, events: list[Event]) -> None:
+        if data.strip() == b"[DONE]":
+            if not self.ended:
+                self.ended = True
+                events.append(Ended())
+            return
+        if self._thin():
+            try:
+                thin = _thin_chunk.decode(data)
+            except (ValueError, RecursionError):
+                pass  # perhaps only odd: read in full below
+            else:
+                if not thin.error and thin.choices is not None:
+                    self._note(frame, thin.usage, events, empty=not thin.choices)
+                    for choice in thin.choices:
+                        self._stop(choice.index, choice.finish_reason, events)
+                    return
+        try:
+            chunk = lenient.mapping(lenient.parse(data))
+            if chunk is None:
+                raise ValueError("not an object")
+        except (ValueError, RecursionError):
+            # A named event that we do not know may hold what it likes.
+            if frame.event in (None, b"", b"message", b"error"):
+                raise
+            return
+        self._chunk(frame, chunk, events)
+
+    def _thin(self) -> bool:
+        """Only usage, errors and reasons to stop are still of interest."""
+        return self._fold is None and self._started and self._progressed
+
+    def _chunk(self, frame: Frame, chunk: dict[str, object], events: list[Event]) -> None:
+        if chunk.get("error") or frame.event == b"error":
+            events.append(failure(chunk if chunk.get("error") else {"error": chunk}))
+            return
+        self._start(chunk.get("id"), chunk.get("model"), events)
+        choices = chunk.get("choices")
+        if self._fold is not None:
+            self._fold_top(chunk)
+        for choice in objects(choices):
+            delta = lenient.mapping(choice.get("delta"))
+            if delta and not self._progressed and any(value for name, value in delta.items() if name != "role"):
+                self._progress(events)
+            if self._fold is not None:
+                self._fold_choice(self._fold, choice, delta)
+        self._note(frame, chunk.get("usage"), events, empty=choices == [])
+        for choice in objects(choices):
+            self._stop(choice.get("index"), choice.get("finish_reason"), events)
+
+    def _note(self, frame: Frame, usage: object, events: list[Event], *, empty: bool) -> None:
+        """Usage of a frame. It may sit in a frame that also has choices, in each frame, or after [DONE]."""
+        if usage is None:
+            return
+        if empty and lenient.mapping(usage) is not None:
+            self.usage_frames.append((frame.start, frame.end))
+        if usage != self._usage:
+            self._usage = usage
+            reported = parse_usage(usage)
+            if reported is not None:
+                events.append(UsageReported(reported))
+
+    def _stop(self, index: object, reason: object, events: list[Event]) -> None:
+        place = index if isinstance(index, int) else 0
+        if place in self._done:
+            return
+        if isinstance(reason, str) and reason:
+            if len(self._done) < CHOICES:
+                self._done.add(place)
+            self._open.discard(place)
+            if not self._open:
+                events.append(Stopped(reason))
+        elif len(self._open) < CHOICES:
+            self._open.add(place)
+
+    def _fold_top(self, chunk: dict[str, object]) -> None:
+        for name, value in chunk.items():
+            if name not in _CHUNK_ONLY and (value is not None or name not in self._top) and (len(self._top) < 64 or name in self._top):
+                self._top[name] = value
+
+    def _fold_choice(self, fold: folding.Fold, choice: dict[str, object], delta: dict[str, object] | None) -> None:
+        index = choice.get("index")
+        place = index if isinstance(index, int) else 0
+        held = self._choices.get(place)
+        if held is None:
+            if len(self._choices) >= CHOICES:
+                fold.truncated = True
+                return
+            held = self._choices[place] = {"index": place, "message": {"role": "assistant"}, "finish_reason": None}
+        reason = choice.get("finish_reason")
+        if reason is not None:
+            held["finish_reason"] = reason
+        if delta:
+            fold.merge(cast("dict[str, object]", held["message"]), delta)
+        rest = {name: value for name, value in choice.items() if name not in ("index", "delta", "finish_reason")}
+        if rest:
+            fold.merge(held, rest)
+
+    def _overlong(self, events: list[Event]) -> None:
+        self._progress(events)
+        if self._fold is not None:
+            self._fold.truncated = True
