@@ -1,0 +1,70 @@
+"""The providers that this version can call, as the catalogue has them."""
+
+import datetime
+from typing import Literal
+
+from fastapi import FastAPI
+from pydantic import BaseModel, Field
+
+from ...providers import Provider, catalog
+from ..policy import Policy, allows
+
+
+class ProviderNames(BaseModel):
+    mlflow: str = Field(description="In the management API and in span names.")
+    otel: str = Field(description="OpenTelemetry's gen_ai.provider.name.")
+    prices: str | None = Field(description="The price book's; null: it has no prices, so cost is unknown.")
+
+
+class AuthModeRow(BaseModel):
+    mode: str
+    title: str
+    secret_fields: list[str] = Field(description="What secret_value must hold.")
+    config_fields: list[str] = Field(description="What auth_config may hold, in the open.")
+
+
+class ProviderRow(BaseModel):
+    name: str
+    names: ProviderNames
+    title: str
+    formats: list[str] = Field(description="The wire formats that it speaks.")
+    base_url: str | None = Field(description="With its version segment; null: the secret's api_base must say.")
+    key_optional: bool
+    usage_in_stream: Literal["always", "ask", "rejects"]
+    auth_modes: list[AuthModeRow]
+    in_process: bool = Field(description="Answered by the gateway itself; nothing leaves the machine.")
+    checked: datetime.date = Field(description="When this row was last held against its source.")
+    source: str
+
+
+class Providers(BaseModel):
+    providers: list[ProviderRow]
+
+
+def mount(app: FastAPI) -> None:
+    @app.get("/api/v1/providers", tags=["providers"], response_model=Providers)
+    @allows(Policy.admin)
+    def list_providers() -> Providers:  # pyright: ignore[reportUnusedFunction]
+        """The catalogue of providers."""
+        return Providers(providers=[_row(provider) for provider in catalog().values()])
+
+
+def _row(provider: Provider) -> ProviderRow:
+    return ProviderRow(
+        name=provider.names.mlflow,
+        names=ProviderNames(mlflow=provider.names.mlflow, otel=provider.names.otel, prices=provider.names.prices),
+        title=provider.title,
+        formats=list(provider.formats),
+        base_url=provider.base_url,
+        key_optional=provider.key_optional,
+        usage_in_stream=provider.usage_in_stream,
+        auth_modes=[
+            AuthModeRow(
+                mode=mode.mode, title=mode.title, secret_fields=list(mode.secret_fields), config_fields=list(mode.config_fields)
+            )
+            for mode in provider.auth_modes
+        ],
+        in_process=provider.in_process,
+        checked=provider.checked,
+        source=provider.source,
+    )

@@ -1,0 +1,32 @@
+"""What a management call works with: the database, the keyring, the clock, and the publisher that tells the workers."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from ..envelope import Keyring
+from ..store.engine import Database
+
+
+@dataclass(frozen=True)
+class Desk:
+    database: Database
+    keyring: Keyring
+    publish: Callable[[], None]  # returns when the snapshot file is in place; must not raise
+    now: Callable[[], int]  # wall clock, ms
+    allow_private: bool = False
+    caller: str = ""  # who calls, for created_by and updated_by where the message leaves them out
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        with self.database.read() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction; once it is kept, every worker has it within its next look at the snapshot file."""
+        with self.database.write() as connection:
+            yield connection
+        self.publish()

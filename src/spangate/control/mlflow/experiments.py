@@ -1,0 +1,122 @@
+"""Experiments over MLflow's REST: where the traces of endpoints are kept."""
+
+from ...store import experiments as store
+from ...store.faults import Invalid
+from ..desk import Desk
+from .messages import (
+    CreateExperiment,
+    DeleteExperimentTag,
+    ExperimentCreated,
+    ExperimentInfo,
+    ExperimentReply,
+    ExperimentsReply,
+    GetExperiment,
+    GetExperimentByName,
+    Nothing,
+    SearchExperiments,
+    SetExperimentTag,
+    Tag,
+    UpdateExperiment,
+    ViewType,
+    integer,
+)
+from .operations import Operation
+
+PAGE = 1000  # MLflow's default
+PAGE_MAX = 50_000  # MLflow's ceiling
+
+
+def create(desk: Desk, ask: CreateExperiment) -> ExperimentCreated:
+    with desk.write() as connection:
+        experiment_id = store.create(
+            connection,
+            name=ask.name,
+            tags={tag.key: tag.value or "" for tag in ask.tags or ()},
+            artifact_location=ask.artifact_location or None,
+            now=desk.now(),
+        )
+    return ExperimentCreated(experiment_id=experiment_id)
+
+
+def get(desk: Desk, ask: GetExperiment) -> ExperimentReply:
+    with desk.read() as connection:
+        return ExperimentReply(experiment=info(store.get(connection, ask.experiment_id)))
+
+
+def get_by_name(desk: Desk, ask: GetExperimentByName) -> ExperimentReply:
+    with desk.read() as connection:
+        return ExperimentReply(experiment=info(store.get_by_name(connection, ask.experiment_name)))
+
+
+def search(desk: Desk, ask: SearchExperiments) -> ExperimentsReply:
+    most = integer(ask.max_results, PAGE)
+    if not 0 < most <= PAGE_MAX:
+        raise Invalid(f"Invalid value {most} for parameter 'max_results' supplied: It must be between 1 and {PAGE_MAX}.")
+    with desk.read() as connection:
+        found, token = store.search(
+            connection,
+            filter=ask.filter or None,
+            order_by=list(ask.order_by or ()),
+            view=(ask.view_type or ViewType.ACTIVE_ONLY).value,
+            max_results=most,
+            page_token=ask.page_token or None,
+        )
+    return ExperimentsReply(experiments=[info(experiment) for experiment in found], next_page_token=token)
+
+
+def update(desk: Desk, ask: UpdateExperiment) -> Nothing:
+    if ask.new_name is not None:
+        with desk.write() as connection:
+            store.rename(connection, ask.experiment_id, ask.new_name, now=desk.now())
+    return Nothing()
+
+
+def delete(desk: Desk, ask: GetExperiment) -> Nothing:
+    with desk.write() as connection:
+        store.delete(connection, ask.experiment_id, now=desk.now())
+    return Nothing()
+
+
+def restore(desk: Desk, ask: GetExperiment) -> Nothing:
+    with desk.write() as connection:
+        store.restore(connection, ask.experiment_id, now=desk.now())
+    return Nothing()
+
+
+def set_tag(desk: Desk, ask: SetExperimentTag) -> Nothing:
+    with desk.write() as connection:
+        store.set_tag(connection, ask.experiment_id, ask.key, ask.value or "", now=desk.now())
+    return Nothing()
+
+
+def delete_tag(desk: Desk, ask: DeleteExperimentTag) -> Nothing:
+    with desk.write() as connection:
+        store.delete_tag(connection, ask.experiment_id, ask.key, now=desk.now())
+    return Nothing()
+
+
+def info(experiment: store.Experiment) -> ExperimentInfo:
+    return ExperimentInfo(
+        experiment_id=experiment.experiment_id,
+        name=experiment.name,
+        artifact_location=experiment.artifact_location or "",
+        lifecycle_stage=experiment.lifecycle_stage,
+        last_update_time=experiment.updated_at,
+        creation_time=experiment.created_at,
+        tags=[Tag(key=key, value=value) for key, value in experiment.tags.items()],
+    )
+
+
+BASE = "/2.0/mlflow/experiments"
+OPERATIONS = (
+    Operation("POST", f"{BASE}/create", CreateExperiment, create),
+    Operation("GET", f"{BASE}/get", GetExperiment, get),
+    Operation("GET", f"{BASE}/get-by-name", GetExperimentByName, get_by_name),
+    Operation("POST", f"{BASE}/search", SearchExperiments, search),
+    Operation("GET", f"{BASE}/search", SearchExperiments, search),
+    Operation("POST", f"{BASE}/update", UpdateExperiment, update),
+    Operation("POST", f"{BASE}/delete", GetExperiment, delete),
+    Operation("POST", f"{BASE}/restore", GetExperiment, restore),
+    Operation("POST", f"{BASE}/set-experiment-tag", SetExperimentTag, set_tag),
+    Operation("POST", f"{BASE}/delete-experiment-tag", DeleteExperimentTag, delete_tag),
+)

@@ -1,0 +1,121 @@
+"""Every route says who may call it; a route that doesn't say stops the start."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..exchange import Caller, SealedKey
+
+DECLARED = "__spangate_policy__"
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+class Policy(StrEnum):
+    open = "open"  # anyone: liveness and version, which clients ask before they show a key
+    admin = "admin"
+
+
+class Undeclared(RuntimeError):
+    """A route without a policy. Found when the application is composed, never when it is called."""
+
+
+class Unidentified(Exception):
+    """The caller showed no key, or none that we know. Never says which key was shown."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Forbidden(Unidentified):
+    """The key is known and its role is too small."""
+
+
+def allows(policy: Policy) -> Callable[[Endpoint], Endpoint]:
+    """Declares who may call the decorated endpoint."""
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        setattr(endpoint, DECLARED, policy)
+        return endpoint
+
+    return declare
+
+
+def shown(headers: Mapping[str, str]) -> str | None:
+    """The key that a client shows, wherever its SDK puts it. Never in the query string: that ends up in logs."""
+    scheme, _, rest = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and rest.strip():
+        return rest.strip()
+    if scheme.lower() == "basic":  # mlflow sends MLFLOW_TRACKING_USERNAME and _PASSWORD
+        try:
+            _, _, password = base64.b64decode(rest.strip(), validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        return password or None
+    for name in ("x-api-key", "x-goog-api-key", "api-key"):
+        if key := headers.get(name, "").strip():
+            return key
+    return None
+
+
+class Identity:
+    """Who a key belongs to. Knows digests only, and compares every one of them in constant time."""
+
+    def __init__(self, keys: Iterable[SealedKey]) -> None:
+        self._keys = tuple(keys)
+
+    def caller(self, headers: Mapping[str, str]) -> Caller:
+        key = shown(headers)
+        if key is None:
+            raise Unidentified("No key was shown. Send one as `Authorization: Bearer <key>`, `x-api-key`, or the password of Basic.")
+        digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+        found = [known for known in self._keys if hmac.compare_digest(known.digest, digest)]
+        if not found:
+            raise Unidentified("The key that was shown is not known here.")
+        return Caller(key_id=found[0].key_id, name=found[0].name, role=found[0].role)
+
+
+class Guarded(APIRoute):
+    """A route that knows its policy, and asks for the key before it reads a byte of the body."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        policy = getattr(endpoint, DECLARED, None)
+        if not isinstance(policy, Policy):
+            raise Undeclared(f"the route {path} declares no policy: put @allows(Policy....) on {endpoint.__qualname__}")
+        self.policy = policy
+        super().__init__(path, endpoint, **options)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        answer, policy = super().get_route_handler(), self.policy
+
+        async def guarded(request: Request) -> Response:
+            if policy is not Policy.open:
+                identity: Identity = request.app.state.identity
+                caller = identity.caller(request.headers)
+                if caller.role != policy.value:
+                    raise Forbidden(f"This needs the role `{policy.value}`, the key `{caller.name}` has `{caller.role}`.")
+                agent = request.headers.get("user-agent", "").partition(" ")[0]
+                request.state.caller = msgspec.structs.replace(caller, agent=agent)
+            return await answer(request)
+
+        return guarded
+
+
+def check(app: FastAPI) -> Sequence[Guarded]:
+    """Every route of the application, each with a policy; raises Undeclared if one came in by another door."""
+    guarded: list[Guarded] = []
+    for route in app.routes:
+        if not isinstance(route, Guarded):
+            raise Undeclared(f"the route {getattr(route, 'path', route)!r} was added without a policy")
+        guarded.append(route)
+    return guarded

@@ -1,0 +1,86 @@
+"""Every fault of a management call in one shape, MLflow's: {"error_code", "message"}. No SQL, no traceback, no secret.
+
+MLflow's client waits and tries again on 429 and 5xx, so those are said only where waiting helps: a thing that is in use
+is a 400 here (MLflow's own server says 500, and its client hangs).
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy import exc
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..store import faults
+from .mlflow.messages import Malformed, render_error
+from .policy import Forbidden, Unidentified
+
+log = logging.getLogger("spangate.control")
+
+# First match wins; a class comes before those that it derives from.
+FAULTS: tuple[tuple[type[Exception], int, str], ...] = (
+    (Malformed, 400, "INVALID_PARAMETER_VALUE"),
+    (faults.Invalid, 400, "INVALID_PARAMETER_VALUE"),
+    (faults.NotFound, 404, "RESOURCE_DOES_NOT_EXIST"),
+    (faults.AlreadyExists, 400, "RESOURCE_ALREADY_EXISTS"),
+    (faults.InUse, 400, "INVALID_STATE"),
+    (faults.Unavailable, 503, "TEMPORARILY_UNAVAILABLE"),
+    (Forbidden, 403, "PERMISSION_DENIED"),
+    (Unidentified, 401, "UNAUTHENTICATED"),
+)
+STATUS_CODES = {404: "ENDPOINT_NOT_FOUND", 405: "BAD_REQUEST", 413: "BAD_REQUEST", 501: "NOT_IMPLEMENTED", 503: "TEMPORARILY_UNAVAILABLE"}
+
+
+def problem(status: int, code: str, message: str) -> Response:
+    headers = {"www-authenticate": 'Bearer realm="spangate"'} if status == 401 else None
+    return Response(render_error(code, message), status, headers=headers, media_type="application/json")
+
+
+def install(app: FastAPI) -> None:
+    for kind, status, code in FAULTS:
+        app.add_exception_handler(kind, _known(status, code))
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(exc.SQLAlchemyError, _database)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+def _known(status: int, code: str) -> Callable[[Request, Any], Awaitable[Response]]:
+    async def answer(request: Request, error: Any) -> Response:
+        return problem(status, code, error.message)
+
+    return answer
+
+
+async def _http(request: Request, error: Any) -> Response:
+    if error.status_code == 404:
+        return problem(404, "ENDPOINT_NOT_FOUND", f"There is nothing at {request.method} {request.url.path}.")
+    if error.status_code == 405:
+        return problem(405, "BAD_REQUEST", f"{request.url.path} does not take {request.method}.")
+    return problem(error.status_code, STATUS_CODES.get(error.status_code, "BAD_REQUEST"), str(error.detail))
+
+
+async def _invalid(request: Request, error: Any) -> Response:
+    """A query parameter of our own API that pydantic refused."""
+    told = "; ".join(f"{'.'.join(str(step) for step in fault['loc'][1:])}: {fault['msg']}" for fault in error.errors())
+    return problem(400, "INVALID_PARAMETER_VALUE", f"Invalid request: {told}.")
+
+
+async def _database(request: Request, error: Any) -> Response:
+    """What the store did not foresee. The text of the error holds SQL and parameters, so it goes to the log only."""
+    log.error("%s %s: %s", request.method, request.url.path, error)
+    if isinstance(error, exc.OperationalError | exc.InterfaceError | exc.TimeoutError):
+        return problem(503, "TEMPORARILY_UNAVAILABLE", "The database cannot be reached. Calls are served on; try this again later.")
+    if isinstance(error, exc.IntegrityError):
+        return problem(400, "RESOURCE_CONFLICT", "Something else was changed at the same time. Look again, then try again.")
+    if isinstance(error, exc.DataError):
+        return problem(400, "INVALID_PARAMETER_VALUE", "A value is too long or too large to keep.")
+    return problem(500, "INTERNAL_ERROR", "This should not have happened; the server's log says more.")
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    return problem(500, "INTERNAL_ERROR", "This should not have happened; the server's log says more.")

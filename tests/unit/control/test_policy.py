@@ -1,0 +1,107 @@
+import base64
+import hashlib
+
+import pytest
+from fastapi import FastAPI, Request
+from starlette.testclient import TestClient
+
+from spangate.control import problems
+from spangate.control.policy import Guarded, Identity, Policy, Undeclared, Unidentified, allows, check, shown
+from spangate.exchange import Caller, SealedKey
+
+
+def sealed(key: str, *, role: str = "admin") -> SealedKey:
+    return SealedKey(key_id=f"k-{key}", digest=hashlib.sha256(key.encode()).digest(), name=f"name of {key}", role=role)
+
+
+def application() -> FastAPI:
+    app = FastAPI(openapi_url=None)
+    app.router.route_class = Guarded
+    app.state.identity = Identity([sealed("right"), sealed("small", role="reader")])
+    problems.install(app)
+    return app
+
+
+def basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("headers", "key"),
+    [
+        ({"authorization": "Bearer abc"}, "abc"),
+        ({"authorization": "bearer  abc "}, "abc"),
+        ({"authorization": basic("anyone", "a:b")}, "a:b"),
+        ({"x-api-key": "abc"}, "abc"),
+        ({"x-goog-api-key": "abc"}, "abc"),
+        ({"api-key": "abc"}, "abc"),
+        ({"authorization": "Bearer abc", "x-api-key": "other"}, "abc"),
+        ({"authorization": "Bearer ", "x-api-key": "other"}, "other"),
+        ({"authorization": "Digest abc"}, None),
+        ({"authorization": "Basic %%%"}, None),
+        ({"authorization": "Basic " + base64.b64encode(b"\xff").decode()}, None),
+        ({"authorization": basic("only", "")}, None),
+        ({}, None),
+    ],
+)
+def test_finds_the_key_where_clients_put_it(headers: dict[str, str], key: str | None) -> None:
+    assert shown(headers) == key
+
+
+def test_knows_whose_key_it_is() -> None:
+    identity = Identity([sealed("one"), sealed("two")])
+    assert identity.caller({"x-api-key": "two"}) == Caller(key_id="k-two", name="name of two")
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-api-key": "wrong"}, {"x-api-key": "éé\udcff"}])
+def test_refuses_whom_it_does_not_know(headers: dict[str, str]) -> None:
+    with pytest.raises(Unidentified):
+        Identity([sealed("one")]).caller(headers)
+
+
+def test_a_route_without_a_policy_stops_the_start() -> None:
+    app = application()
+    with pytest.raises(Undeclared, match="/bare declares no policy"):
+
+        @app.get("/bare")
+        def bare() -> str:
+            return ""
+
+
+def test_a_route_by_another_door_stops_the_start() -> None:
+    app = application()
+    app.add_route("/side", lambda request: None)  # type: ignore[arg-type]
+    with pytest.raises(Undeclared, match="/side"):
+        check(app)
+
+
+def test_asks_for_the_key_before_it_looks_at_the_request() -> None:
+    app = application()
+
+    @app.post("/closed")
+    @allows(Policy.admin)
+    async def closed(request: Request, number: int) -> str:
+        return request.state.caller.name
+
+    @app.get("/open")
+    @allows(Policy.open)
+    def opened() -> str:
+        return "open"
+
+    assert [route.policy for route in check(app)] == [Policy.admin, Policy.open]
+    with TestClient(app) as client:
+        assert client.get("/open").json() == "open"
+        nobody = client.post("/closed?number=x")
+        assert (nobody.status_code, nobody.json()["error_code"]) == (401, "UNAUTHENTICATED")
+        assert "www-authenticate" in nobody.headers
+        assert client.post("/closed?number=1&key=right").status_code == 401
+        wrong = client.post("/closed", headers={"x-api-key": "wrong"})
+        assert wrong.status_code == 401
+        assert "wrong" not in wrong.text
+        small = client.post("/closed?number=1", headers={"x-api-key": "small"})
+        assert (small.status_code, small.json()["error_code"]) == (403, "PERMISSION_DENIED")
+        assert client.post("/closed?number=1", headers={"x-api-key": "right"}).json() == "name of right"
+        bad = client.post("/closed?number=x", headers={"x-api-key": "right"})
+        assert (bad.status_code, bad.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+        assert client.get("/nothing").json() == {"error_code": "ENDPOINT_NOT_FOUND", "message": "There is nothing at GET /nothing."}
+        assert client.post("/open").json() == {"error_code": "BAD_REQUEST", "message": "/open does not take POST."}
