@@ -1,0 +1,187 @@
+"""The same facts in the same order make the same Exchange. Facts are only ever added: nothing that was recorded is forgotten.
+
+Takes any fact at any time without fail, as it is called from the stream that it watches.
+"""
+
+from functools import lru_cache
+from typing import assert_never
+
+import msgspec
+
+from spangate.exchange import (
+    Answered,
+    Attempted,
+    AttemptEnded,
+    AttemptRecord,
+    Content,
+    Counted,
+    Exchange,
+    Fact,
+    Fault,
+    Faulted,
+    Finished,
+    FirstToken,
+    Gave,
+    Headed,
+    Identified,
+    Inbound,
+    Received,
+    Route,
+    Routed,
+    Status,
+)
+from spangate.record.redact import LOOKAHEAD, keep, redact_text
+from spangate.wire.usage import Provenance
+
+CONTENT_LIMIT = 1 << 20
+MESSAGE_LIMIT = 4000  # characters of what a provider said; some answer with a whole page
+NAME_LIMIT = 500  # of names that the client or the provider makes up: model, agent, ids
+CLIP = NAME_LIMIT + LOOKAHEAD
+_NOBODY = Inbound(call_id="", format="", request_type="", path="", headers=(), body=b"", received_at=0, started=0.0, server="")
+
+
+class Recorder:
+    """The record of one call. `content_limit`: bytes kept of each body."""
+
+    def __init__(self, *, content_limit: int = CONTENT_LIMIT) -> None:
+        self._limit = content_limit
+        self._inbound: Inbound = _NOBODY
+        self._route: Route | None = None
+        self._stream = False
+        self._model: str | None = None
+        self._attempts: list[AttemptRecord] = []
+        self._fault: Fault | None = None
+        self._answered: Answered | None = None
+        self._finished: Finished | None = None
+
+    def __call__(self, fact: Fact) -> None:
+        match fact:
+            case Received(inbound):
+                self._inbound = inbound
+            case Routed(route, stream, model):
+                self._route, self._stream, self._model = route, stream, model
+            case Attempted(no, target, format, at):
+                self._attempts.append(
+                    AttemptRecord(
+                        no=no,
+                        provider=target.provider,
+                        model=target.model,
+                        format=format,
+                        started=self._after(at),
+                        model_definition_id=target.model_definition_id,
+                        secret_id=target.secret_id,
+                    )
+                )
+            case Headed(status, request_id, at):
+                self._note(http_status=status, upstream_request_id=_clipped(request_id), headed=self._after(at))
+            case FirstToken(at):
+                if self._attempts and self._attempts[-1].first_token is None:
+                    self._note(first_token=self._after(at))
+            case Identified(response_id, model):
+                if response_id is not None:
+                    self._note(response_id=_clipped(response_id))
+                if model is not None:
+                    self._note(response_model=_clipped(model))
+            case Counted(usage, provenance):
+                # An estimate never takes the place of what the provider said.
+                if provenance is not Provenance.estimated or not (self._attempts and self._attempts[-1].usage.known):
+                    self._note(usage=usage, provenance=provenance)
+            case Gave(reason):
+                self._note(stop_reason=_clipped(reason))
+            case Faulted():
+                self._blame(fact)
+            case AttemptEnded(at):
+                if self._open:
+                    last = self._attempts[-1]
+                    status = Status.ok if last.fault is None else last.status
+                    self._note(ended=self._after(at), status=status)
+            case Answered():
+                self._answered = fact
+            case Finished(status, _, at):
+                if self._finished is None:
+                    self._finished = fact
+                    if self._open:  # the attempt shares the fate of its call
+                        own = self._attempts[-1].status
+                        self._note(ended=self._after(at), status=status if own is Status.unknown else own)
+            case _:
+                assert_never(fact)
+
+    @property
+    def _open(self) -> bool:
+        return bool(self._attempts) and self._attempts[-1].ended is None
+
+    def _after(self, at: float) -> int:
+        return max(0, round((at - self._inbound.started) * 1e9))
+
+    def _note(self, **changes: object) -> None:
+        """Adds to the last attempt, whether it has ended or not; before the first there is nothing to add to."""
+        if self._attempts:
+            self._attempts[-1] = msgspec.structs.replace(self._attempts[-1], **changes)
+
+    def _blame(self, fact: Faulted) -> None:
+        """The first fault is the cause, what follows from it is not kept."""
+        fault = Fault(kind=fact.kind, message=redact_text(fact.message, MESSAGE_LIMIT), http_status=fact.http_status)
+        if self._open:
+            if self._attempts[-1].fault is None:
+                self._note(fault=fault, status=fact.status)
+        elif self._fault is None:
+            self._fault = fault
+
+    def exchange(self) -> Exchange:
+        """What is known so far; its status is `unknown` until the call has finished."""
+        inbound, route, finished = self._inbound, self._route, self._finished
+        last = self._attempts[-1] if self._attempts else None
+        fault = self._fault
+        if fault is None and last is not None and finished is not None and finished.status is not Status.ok:
+            fault = last.fault
+        return Exchange(
+            call_id=inbound.call_id,
+            format=inbound.format,
+            request_type=inbound.request_type,
+            path=_masked(inbound.path[:CLIP]),
+            server=_masked(inbound.server[:CLIP]),
+            received_at=inbound.received_at,
+            status=Status.unknown if finished is None else finished.status,
+            http_status=None if finished is None else finished.http_status,
+            duration=None if finished is None else self._after(finished.at),
+            first_token=last.first_token if last is not None else None,
+            endpoint_id=route.endpoint_id if route is not None else None,
+            endpoint=route.name if route is not None else _named(inbound.endpoint),
+            experiment_id=route.experiment_id if route is not None else None,
+            model=_named(self._model),
+            stream=self._stream,
+            caller_id=inbound.caller.key_id if inbound.caller is not None else None,
+            caller=inbound.caller.name if inbound.caller is not None else None,
+            agent=_named(inbound.caller.agent) or None if inbound.caller is not None else None,
+            request_bytes=len(inbound.body),
+            fault=fault,
+            attempts=tuple(self._attempts),
+        )
+
+    def content(self) -> Content | None:
+        """What was said, masked and capped; None if the call is not traced."""
+        if self._route is None or not self._route.experiment_id:
+            return None
+        request, request_truncated = keep(self._inbound.body, self._limit)
+        response, response_truncated = (None, False) if self._answered is None else keep(self._answered.body, self._limit)
+        return Content(
+            request=request,
+            response=response,
+            request_truncated=request_truncated,
+            response_truncated=response_truncated or (self._answered is not None and self._answered.truncated),
+        )
+
+
+def _clipped(text: str | None) -> str | None:
+    """A word of the provider."""
+    return text if text is None or len(text) <= NAME_LIMIT else text[: NAME_LIMIT - 1] + "…"
+
+
+def _named(text: str | None) -> str | None:
+    """A word of the client, who may have put its key there."""
+    return None if text is None else _masked(text[:CLIP])
+
+
+@lru_cache(1024)  # few clients say anything new here, and each call says it twice
+def _masked(text: str) -> str:
+    return redact_text(text, NAME_LIMIT)
