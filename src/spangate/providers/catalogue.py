@@ -13,8 +13,9 @@ from .rows import Provider
 @functools.cache
 def catalog() -> Mapping[str, Provider]:
     """Every provider by MLflow's name of it, in the order of the names."""
-    files = (file for file in (resources.files(__package__) / "catalog").iterdir() if file.name.endswith(".toml"))
-    rows = [row(file.name.removesuffix(".toml"), file.read_bytes()) for file in sorted(files, key=lambda file: file.name)]
+    files = (file for file in (resources.files("spangate.providers") / "catalog").iterdir() if file.name.endswith(".toml"))
+    texts = {file.name.removesuffix(".toml"): file.read_bytes() for file in files}
+    rows = [row(name, texts[name]) for name in sorted(texts)]
     return MappingProxyType({provider.names.mlflow: provider for provider in rows})
 
 

@@ -1,0 +1,184 @@
+"""One client request while it is served: what happened so far, and its one settlement.
+
+Writing is synchronous, so no cancellation can come between a call's end and its record. A second settlement does nothing.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Protocol, assert_never
+
+from spangate.exchange import (
+    Answered,
+    Attempted,
+    AttemptEnded,
+    Content,
+    Counted,
+    Exchange,
+    Fact,
+    Faulted,
+    Finished,
+    FirstToken,
+    Gave,
+    Headed,
+    Identified,
+    Inbound,
+    Journal,
+    Received,
+    Route,
+    Routed,
+    Status,
+    Target,
+    trace_id,
+)
+from spangate.wire.events import Ended, Event, Failed, Progressed, Started, Stopped, UsageReported
+from spangate.wire.formats import FORMATS, Format
+from spangate.wire.problems import Interrupted, Problem, Refusal, UpstreamProblem
+from spangate.wire.usage import Provenance
+
+logger = logging.getLogger(__name__)
+
+LEFT = 499  # what we note as status when the client left before it was sent one; nginx's convention
+ANSWERED = frozenset({"upstream_redirect", "upstream_malformed", "malformed_answer"})  # they are there, what they say is of no use
+# The header that is the provider's own name of the request: OpenAI's and most others', Anthropic's.
+REQUEST_IDS = (b"x-request-id", b"request-id")
+
+
+class Record(Protocol):
+    """Folds facts. `record.recorder.Recorder` is one; relaying does not know where the fold goes."""
+
+    def __call__(self, fact: Fact) -> None: ...
+
+    def exchange(self) -> Exchange: ...
+
+    def content(self) -> Content | None: ...
+
+
+class Call:
+    def __init__(self, inbound: Inbound, record: Record, journal: Journal, clock: Callable[[], float]) -> None:
+        self.inbound = inbound
+        self.format: Format = FORMATS[inbound.format]
+        self.route: Route | None = None
+        self.settled: Status | None = None
+        self.ended = False  # the format's terminal event was read
+        self.stopped = False  # the model gave its reason to stop
+        self.failure: Failed | None = None  # the provider said in its answer that it failed
+        self.malformed: Failed | None = None  # a part of the answer is not what the format says
+        self._record = record
+        self._journal = journal
+        self._clock = clock
+        record(Received(inbound))
+
+    # ------------------------------------------------------------ what happens
+
+    def routed(self, route: Route, *, stream: bool, model: str | None) -> None:
+        self.route = route
+        self._record(Routed(route, stream, model))
+
+    def attempted(self, no: int, target: Target, format: str) -> None:
+        self._record(Attempted(no, target, format, self._clock()))
+
+    def begin(self) -> None:
+        """Writes who calls what. Raises Refusal if that cannot be written: what has no record is not sent to a provider."""
+        try:
+            self._journal.begin(self._record.exchange())
+        except OSError as error:
+            logger.error("The journal cannot be written, calls are refused: %s", error)
+            self.settled = Status.refused  # there is nowhere to write it
+            raise Refusal(503, "journal_unwritable", "The gateway cannot write its records now, so it serves no calls.") from error
+
+    def headed(self, status: int, headers: dict[bytes, bytes]) -> None:
+        request_id = next((headers[name] for name in REQUEST_IDS if name in headers), None)
+        self._record(Headed(status, None if request_id is None else request_id.decode("latin-1"), self._clock()))
+
+    def event(self, event: Event) -> None:
+        """What was read in the answer."""
+        match event:
+            case Progressed():
+                self._record(FirstToken(self._clock()))
+            case Started(response_id, model):
+                self._record(Identified(response_id, model))
+            case UsageReported(usage):
+                self._record(Counted(usage, Provenance.reported))
+            case Stopped(reason):
+                self.stopped = True
+                self._record(Gave(reason))
+            case Ended():
+                self.ended = True
+            case Failed():
+                if event.kind == "malformed":
+                    self.malformed = self.malformed or event
+                else:
+                    self.failure = self.failure or event
+            case _:
+                assert_never(event)
+
+    def answered(self, body: bytes, *, truncated: bool = False) -> None:
+        if self.traced:
+            self._record(Answered(body, truncated))
+
+    # ------------------------------------------------------------ how it ends
+
+    def settle(self, status: Status, http_status: int, fault: Faulted | None = None) -> None:
+        """Writes the record, once. Raises OSError if it cannot be written; the call counts as settled all the same."""
+        if self.settled is not None:
+            return
+        self.settled = status
+        if fault is not None:
+            self._record(fault)
+        at = self._clock()
+        self._record(AttemptEnded(at))
+        self._record(Finished(status, http_status, at))
+        self._journal.settle(self._record.exchange(), self._record.content())
+
+    def settle_problem(self, problem: Problem, http_status: int | None = None) -> None:
+        """`http_status`: what the client got, if it is not the problem's own. Never raises: the client hears of the problem anyway."""
+        status = blame(problem)
+        fault = Faulted(status, problem.kind, problem.message, problem.status if isinstance(problem, UpstreamProblem) else None)
+        self._settle_or_log(status, problem.status if http_status is None else http_status, fault)
+
+    def settle_gone(self, *, client: bool, http_status: int = LEFT) -> None:
+        """Nobody listens any more: the client left, or the gateway was told to stop and its grace is over."""
+        if client:
+            fault = Faulted(Status.client_gone, "client_gone", "The client closed the connection before the answer's end.")
+        else:
+            fault = Faulted(Status.unknown, "shutdown", "The gateway was stopped before the answer's end.")
+        self._settle_or_log(fault.status, http_status, fault)
+
+    async def durable(self) -> None:
+        await self._journal.durable()
+
+    def _settle_or_log(self, status: Status, http_status: int, fault: Faulted) -> None:
+        try:
+            self.settle(status, http_status, fault)
+        except OSError as error:
+            logger.error("Call %s ended as %s, and its record could not be written: %s", self.inbound.call_id, status, error)
+
+    # ------------------------------------------------------------ what the client sees of it
+
+    @property
+    def traced(self) -> bool:
+        return self.route is not None and self.route.experiment_id is not None
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The names of this call, on every reply."""
+        call_id = self.inbound.call_id
+        named = [(b"x-spangate-call-id", call_id.encode())]
+        if self.traced:
+            named.append((b"x-spangate-trace-id", trace_id(call_id).encode()))
+        return named
+
+    def problem_body(self, problem: Problem) -> bytes:
+        return self.format.render_problem(problem, self.inbound.call_id)
+
+    def problem_event(self, problem: Problem) -> bytes:
+        return self.format.render_problem_event(problem, self.inbound.call_id)
+
+
+def blame(problem: Problem) -> Status:
+    """Whose fault a problem is, in the ledger's words."""
+    if isinstance(problem, Refusal):
+        return Status.refused
+    if problem.kind in ANSWERED or not isinstance(problem, (UpstreamProblem, Interrupted)):
+        return Status.error
+    return Status.timeout if problem.status == 504 else Status.provider_gone

@@ -1,0 +1,197 @@
+"""From a client's request to its reply. Every way out of here has settled the call, or hands on a body that will.
+
+peek → route → admit → first attempt → journal begin → send → judge → relay → settle
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from spangate.exchange import Faulted, Inbound, Journal, Reply, Route, Status, Target
+from spangate.wire.formats import FORMATS, mlflow_chat
+from spangate.wire.problems import Problem, Refusal, UpstreamProblem
+from spangate.wire.streams import Passthrough, Translate
+
+from .admit import admit
+from .attempts import attempts
+from .call import Call, Record
+from .headers import headers_down, headers_up
+from .peek import Peek, patch, peek
+from .route import UPSTREAM_FORMAT, route
+from .streaming import StreamBody, left
+from .upstream import Incoming, Outgoing, Transport, whole
+
+logger = logging.getLogger(__name__)
+
+JSON = (b"content-type", b"application/json")
+CONTENT_LIMIT = 1 << 20
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What will be sent, to whom, and what the client must not see of it."""
+
+    target: Target
+    format: str  # what is spoken with the provider
+    outgoing: Outgoing
+    stream: bool
+    withhold_usage: bool  # we asked for usage in the stream, the client did not
+
+
+class Relay:
+    """One a worker. `routes` gives the names in force now; `record` makes the fold of one call."""
+
+    def __init__(
+        self,
+        *,
+        routes: Callable[[], Mapping[str, Route]],
+        transport: Transport,
+        simulated: Transport,
+        journal: Journal,
+        record: Callable[[], Record],
+        content_limit: int = CONTENT_LIMIT,
+        clock: Callable[[], float] = time.monotonic,
+        roll: Callable[[], float] = random.random,
+    ) -> None:
+        self._routes = routes
+        self._transport = transport
+        self._simulated = simulated
+        self._journal = journal
+        self._record = record
+        self._content_limit = content_limit
+        self._clock = clock
+        self._roll = roll
+
+    async def __call__(self, inbound: Inbound) -> Reply:
+        call = self._call(inbound)
+        try:
+            plan = self._plan(call)
+            call.begin()
+            return await self._attempt(call, plan)
+        except Problem as problem:
+            return await self._refused(call, problem)
+        except asyncio.CancelledError as error:
+            call.settle_gone(client=left(error))
+            raise
+        except OSError as error:
+            logger.error("The record of call %s could not be written: %s", inbound.call_id, error)
+            return await self._refused(call, Refusal(503, "journal_unwritable", "The gateway could not write the record of this call."))
+        except Exception:
+            logger.exception("Call %s failed inside the gateway", inbound.call_id)
+            return await self._refused(call, Problem(500, "internal", "The gateway failed. The call id tells the log line."))
+
+    async def refuse(self, inbound: Inbound, refusal: Refusal) -> Reply:
+        """For what the ingress finds: a body that is too large, say."""
+        return await self._refused(self._call(inbound), refusal)
+
+    def _call(self, inbound: Inbound) -> Call:
+        return Call(inbound, self._record(), self._journal, self._clock)
+
+    def _plan(self, call: Call) -> Plan:
+        inbound = call.inbound
+        peeked = peek(inbound.body)
+        found = route(self._routes(), inbound, peeked.model)
+        call.routed(found, stream=peeked.stream, model=peeked.model)
+        admit(inbound.caller, found)
+        format = UPSTREAM_FORMAT[inbound.format]
+        target = next(attempts(found, format, self._roll()))
+        call.attempted(1, target, format)
+        return plan(inbound, peeked, target, format)
+
+    async def _attempt(self, call: Call, plan: Plan) -> Reply:
+        transport = self._simulated if plan.target.in_process else self._transport
+        incoming = await transport.send(plan.outgoing)
+        try:
+            headers = dict(incoming.headers)
+            call.headed(incoming.status, headers)
+            if not 200 <= incoming.status < 300:
+                return await self._said_no(call, plan, incoming, headers)
+            if streamed(plan, headers):
+                return await self._stream(call, plan, incoming, headers)
+            return await self._plain(call, plan, incoming, headers)
+        except BaseException:
+            incoming.close()
+            raise
+
+    async def _said_no(self, call: Call, plan: Plan, incoming: Incoming, headers: dict[bytes, bytes]) -> Reply:
+        if incoming.status < 400:
+            raise UpstreamProblem(
+                502, "upstream_redirect", f"The provider answered {incoming.status}; a redirect is never followed. Check its base URL."
+            )
+        body = await whole(incoming)
+        problem = FORMATS[plan.format].parse_problem(incoming.status, body)
+        call.settle(Status.error, incoming.status, Faulted(Status.error, problem.kind, problem.message, incoming.status))
+        await call.durable()
+        if plan.format != call.format.NAME:
+            return reply(incoming.status, [JSON, *headers_down(headers, typed=False), *call.headers], call.problem_body(problem))
+        return reply(incoming.status, [*headers_down(headers), *call.headers], body)
+
+    async def _plain(self, call: Call, plan: Plan, incoming: Incoming, headers: dict[bytes, bytes]) -> Reply:
+        body = await whole(incoming)
+        for event in FORMATS[plan.format].parse_answer(body):
+            call.event(event)
+        translated = plan.format != call.format.NAME
+        failure = call.failure or call.malformed
+        answer = mlflow_chat.render_answer(body, plan.target.provider) if translated and failure is None else body
+        call.answered(answer)
+        fault = Faulted(Status.error, failure.kind, failure.message) if failure else None
+        call.settle(Status.error if failure else Status.ok, incoming.status, fault)
+        await call.durable()
+        return reply(incoming.status, [*headers_down(headers), *call.headers], answer)
+
+    async def _stream(self, call: Call, plan: Plan, incoming: Incoming, headers: dict[bytes, bytes]) -> Reply:
+        fold = self._content_limit if call.traced else 0
+        if plan.format == call.format.NAME:
+            stream = Passthrough(call.format.decoder(fold), call.event, withhold_usage=plan.withhold_usage)
+        else:
+            stream = Translate(mlflow_chat.decoder(fold), call.event, provider=plan.target.provider, withhold_usage=plan.withhold_usage)
+        # Our status leaves with the first piece, so that a provider which dies before it is a 502 and no broken 200.
+        first = await incoming.piece()
+        if not first:
+            raise UpstreamProblem(502, "upstream_empty", "The provider ended its stream before it began.")
+        body = StreamBody(call, incoming, stream, first, incoming.status)
+        return reply(incoming.status, [*headers_down(headers), (b"cache-control", b"no-cache"), *call.headers], body)
+
+    async def _refused(self, call: Call, problem: Problem) -> Reply:
+        """The problem, in the client's own shape and with its real status."""
+        call.settle_problem(problem)
+        try:
+            await call.durable()
+        except OSError as error:
+            logger.error("The record of call %s may not be on the disk: %s", call.inbound.call_id, error)
+        headers = [JSON, *call.headers]
+        if problem.retry_after is not None:
+            headers.append((b"retry-after", problem.retry_after.encode()))
+        return reply(problem.status, headers, call.problem_body(problem))
+
+
+def reply(status: int, headers: list[tuple[bytes, bytes]], body: bytes | StreamBody) -> Reply:
+    return Reply(status=status, headers=headers, body=body)
+
+
+def plan(inbound: Inbound, peeked: Peek, target: Target, format: str) -> Plan:
+    """The client's own bytes with the target's model, the target's URL and proof, and the few headers that go up."""
+    ask = peeked.stream and target.usage_in_stream == "ask"
+    # MLflow's unified streams carry usage unless the client says that it wants none; OpenAI's only if it says that it does.
+    wanted = peeked.include_usage is not False if inbound.format == "mlflow.chat" else peeked.include_usage is True
+    return Plan(
+        target=target,
+        format=format,
+        outgoing=Outgoing(
+            url=target.formats[format],
+            headers=headers_up(inbound.headers, target.headers, format, stream=peeked.stream),
+            body=patch(inbound.body, peeked, model=target.model, ask_usage=ask),
+            allow_private=target.allow_private,
+        ),
+        stream=peeked.stream,
+        withhold_usage=ask and not wanted,
+    )
+
+
+def streamed(plan: Plan, headers: Mapping[bytes, bytes]) -> bool:
+    """What the provider says it sends counts; where it does not say, what was asked for."""
+    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    return kind == b"text/event-stream" or (plan.stream and kind != b"application/json")

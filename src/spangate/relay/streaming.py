@@ -1,0 +1,143 @@
+"""A streamed answer on its way. The record is written before the bytes leave that tell the client of the end.
+
+An object and not an async generator: a generator that was never started forgets its `finally`.
+"""
+
+import asyncio
+
+from spangate.exchange import Faulted, Status
+from spangate.wire.problems import Interrupted, Problem
+from spangate.wire.streams import Passthrough, Translate
+
+from .call import Call
+from .upstream import Incoming
+
+# After the terminal event the client has all; we read on only so that the connection can be used again.
+AFTER_END = 1.0
+
+
+class CutOff(Exception):
+    """The answer is not whole, and the client must see that: close the connection without the last chunk."""
+
+
+class StreamBody:
+    """Yields what the client gets. Whoever stops before the end calls `leave`."""
+
+    def __init__(self, call: Call, incoming: Incoming, stream: Passthrough | Translate, first: bytes, status: int) -> None:
+        self._call = call
+        self._incoming = incoming
+        self._stream = stream
+        self._first = first
+        self._status = status
+        self._boundary = True  # the client has whole frames only
+        self._closed = False
+        self._cut: Problem | None = None
+
+    def __aiter__(self) -> "StreamBody":
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            while not self._closed:
+                out = await self._next()
+                if out:
+                    return out
+        except Interrupted as problem:
+            return self._interrupted(problem)
+        except asyncio.CancelledError as error:
+            self.leave(error)
+            raise
+        except Exception:
+            self._fold()
+            self._call.settle_problem(Problem(500, "internal", "The gateway failed while it relayed the answer."), self._status)
+            self._incoming.close()
+            raise
+        if self._cut is not None:
+            raise CutOff(self._cut.message)
+        raise StopAsyncIteration
+
+    async def _next(self) -> bytes:
+        """The next piece for the client; settles first if the piece ends the answer."""
+        call = self._call
+        if self._first:
+            piece, self._first = self._first, b""
+        else:
+            piece = await self._incoming.piece(AFTER_END if call.ended else None)
+        self._closed = not piece
+        out = self._stream.feed(piece) if piece else self._stream.close()
+        if call.settled is None and (self._closed or call.ended or call.failure is not None):
+            self._settle()
+            await self._durable()
+        self._boundary = self._stream.at_boundary
+        return out
+
+    def _settle(self) -> None:
+        call = self._call
+        self._fold()
+        try:
+            call.settle(*self._verdict())
+        except OSError as error:
+            raise Interrupted(
+                503, "journal_unwritable", "The gateway could not write the record of this answer, so it ends here."
+            ) from error
+
+    async def _durable(self) -> None:
+        try:
+            await self._call.durable()
+        except OSError as error:
+            raise Interrupted(
+                503, "journal_unwritable", "The gateway could not write the record of this answer, so it ends here."
+            ) from error
+
+    def _verdict(self) -> tuple[Status, int, Faulted | None]:
+        call = self._call
+        if call.failure is not None:
+            return Status.error, self._status, Faulted(Status.error, call.failure.kind, call.failure.message)
+        if self._stream.decoder.finished:
+            return Status.ok, self._status, None
+        # Nothing is made up: the client sees the end that the provider made.
+        if call.malformed is not None:
+            return Status.provider_gone, self._status, Faulted(Status.provider_gone, "malformed", call.malformed.message)
+        message = "The provider ended its answer without a reason to stop."
+        return Status.provider_gone, self._status, Faulted(Status.provider_gone, "incomplete", message)
+
+    def _interrupted(self, problem: Interrupted) -> bytes:
+        """The wire broke. Says so in a frame of its own if the client is not in the midst of another one; then the end is a cut."""
+        self._closed = True
+        self._incoming.close()
+        if self._call.settled is Status.ok and self._call.ended and problem.kind != "journal_unwritable":
+            raise StopAsyncIteration  # all that the answer had was sent
+        self._fold()
+        self._call.settle_problem(problem, self._status)
+        if self._boundary and self._call.failure is None:
+            self._cut = problem
+            return self._call.problem_event(problem)
+        raise CutOff(problem.message) from problem
+
+    def leave(self, error: BaseException | None = None) -> None:
+        """The client is gone, or we were told to stop; the provider's connection is closed at once. After the end: nothing."""
+        self._closed = True
+        if self._call.settled is None:
+            self._fold()
+            self._call.settle_gone(client=left(error), http_status=self._status)
+        self._incoming.close()
+
+    def _fold(self) -> None:
+        """Hands over what was said so far. Not after the settlement: it would change nothing."""
+        if self._call.settled is None and self._call.traced:
+            folded = self._stream.decoder.answer()
+            if folded is not None:
+                self._call.answered(folded[0], truncated=folded[1])
+
+
+def unrecorded() -> Interrupted:
+    return Interrupted(503, "journal_unwritable", "The gateway could not write the record of this answer, so it ends here.")
+
+
+# The message of the cancellation by which the ingress tells that the client hung up.
+GONE = "client gone"
+
+
+def left(error: BaseException | None) -> bool:
+    """Whether a cancellation means that the client left; any other one is the process's own end."""
+    return error is None or GONE in error.args

@@ -1,0 +1,257 @@
+"""One attempt is one request on the wire: nothing here sends twice, follows a redirect, decompresses, or touches a byte of the answer.
+
+`Transport` is the door for faster clients. What goes wrong before the head of the answer is an UpstreamProblem (a Refusal where we
+would not even try), after it an Interrupted.
+"""
+
+import asyncio
+import errno
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import aiohttp
+import msgspec
+from aiohttp import payload
+from yarl import URL
+
+from spangate.wire.problems import Interrupted, Problem, Refusal, UpstreamProblem
+
+# Idle connections are dropped before the other side drops them: uvicorn and Node close at 5 s, and a POST sent into a closing
+# connection is lost without knowing whether it was served.
+KEEP_IDLE = 4.0
+READ_BUFFER = 256 * 1024  # back-pressure: aiohttp stops reading from the provider at twice this, for each slow client
+DESTINATIONS = 4096  # parsed URLs kept; there are as many as model definitions
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+NOT_PUBLIC = "not a public address"
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """In seconds."""
+
+    connect: float = 10.0
+    first_byte: float = 120.0  # from the send until the head of the answer, connecting included
+    idle: float = 60.0  # between two pieces
+    total: float = 900.0
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    allow_private: bool = False
+
+
+class Incoming(Protocol):
+    """A provider's answer whose head is here."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]  # lower-case names
+
+    async def piece(self, patience: float | None = None) -> bytes:
+        """The next bytes as they came, or b"" at the clean end. Raises Interrupted. `patience` shortens the idle timeout."""
+        ...
+
+    def close(self) -> None:
+        """Drops the connection at once unless the answer was read to its end. May be called at any time, any number of times."""
+        ...
+
+
+class Transport(Protocol):
+    async def send(self, outgoing: Outgoing) -> Incoming: ...
+
+    async def close(self) -> None: ...
+
+
+async def whole(incoming: Incoming) -> bytes:
+    """All of the body."""
+    first = await incoming.piece()
+    if not first:
+        return b""
+    pieces = [first]
+    while piece := await incoming.piece():
+        pieces.append(piece)
+    return first if len(pieces) == 1 else b"".join(pieces)
+
+
+def public(address: str) -> bool:
+    """Whether an IP address is on the open internet, also if it is an IPv4 address dressed up as IPv6."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if ip in NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if inner is not None:
+            ip = inner
+    return ip.is_global and not ip.is_multicast
+
+
+def public_socket(address: tuple[Any, ...]) -> socket.socket:
+    """Makes the socket that is about to connect, if it may. Checking here pins the address: no second look-up comes between.
+
+    Literal addresses come through here as well as resolved ones.
+    """
+    family, kind, protocol, _, place = address
+    if not public(place[0]):
+        raise OSError(errno.EACCES, NOT_PUBLIC)
+    return socket.socket(family, kind, protocol)
+
+
+class HttpTransport:
+    """aiohttp behind Transport. Lives on the event loop that made it.
+
+    Connections to public addresses and those that may also go to private ones are two pools, so that no call inherits a
+    connection that it could not have made.
+    """
+
+    def __init__(
+        self,
+        timeouts: Timeouts,
+        *,
+        user_agent: str = "spangate",
+        tls: ssl.SSLContext | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._timeouts = timeouts
+        self._clock = clock
+        self._user_agent = user_agent
+        self._tls = tls
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._destinations: dict[str, URL] = {}
+        # Only connecting is left to aiohttp's clock; the pool has no limit, so `connect` is look-up, TCP and TLS.
+        self._phases = aiohttp.ClientTimeout(total=None, connect=timeouts.connect, sock_connect=timeouts.connect, sock_read=None)
+
+    async def send(self, outgoing: Outgoing) -> Incoming:
+        url = self._destination(outgoing.url)
+        if url.scheme != "https" and not outgoing.allow_private:
+            raise Refusal(
+                502,
+                "upstream_insecure",
+                f"The provider's base URL is {url.scheme}://{url.host}, and only https is allowed. "
+                "For a server of your own set SPANGATE_ALLOW_PRIVATE_UPSTREAMS=true.",
+            )
+        deadline = self._clock() + self._timeouts.total
+        try:
+            async with asyncio.timeout(min(self._timeouts.first_byte, self._timeouts.total)):
+                # aiohttp sends again by itself on a connection that died, but idempotent methods only, and never a POST.
+                response = await self._session(outgoing.allow_private).post(
+                    url,
+                    data=_Body(outgoing.body),
+                    headers=outgoing.headers,
+                    allow_redirects=False,
+                    timeout=self._phases,
+                )
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
+            raise unreached(error, url.host or "", self._timeouts) from error
+        return HttpIncoming(response, self._timeouts, deadline, self._clock)
+
+    async def close(self) -> None:
+        for session in self._sessions.values():
+            await session.close()
+
+    def _session(self, allow_private: bool) -> aiohttp.ClientSession:
+        session = self._sessions.get(allow_private)
+        if session is None:
+            session = self._sessions[allow_private] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=0,  # admission is what bounds calls, not a queue that nobody sees
+                    keepalive_timeout=KEEP_IDLE,
+                    resolver=aiohttp.ThreadedResolver(),
+                    socket_factory=None if allow_private else public_socket,
+                    ssl=self._tls or True,
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+                headers={"accept-encoding": "identity", "user-agent": self._user_agent},
+                read_bufsize=READ_BUFFER,
+                trust_env=False,
+            )
+        return session
+
+    def _destination(self, url: str) -> URL:
+        found = self._destinations.get(url)
+        if found is None:
+            if len(self._destinations) >= DESTINATIONS:
+                self._destinations.clear()
+            found = self._destinations[url] = URL(url)
+        return found
+
+
+class HttpIncoming:
+    def __init__(self, response: aiohttp.ClientResponse, timeouts: Timeouts, deadline: float, clock: Callable[[], float]) -> None:
+        self.status = response.status
+        self.headers: Sequence[tuple[bytes, bytes]] = [(name.lower(), value) for name, value in response.raw_headers]
+        self._response = response
+        self._idle = timeouts.idle
+        self._total = timeouts.total
+        self._deadline = deadline
+        self._clock = clock
+
+    async def piece(self, patience: float | None = None) -> bytes:
+        idle = self._idle if patience is None else min(patience, self._idle)
+        left = self._deadline - self._clock()
+        try:
+            # A piece that is here already is handed over without waiting, whatever the clocks say.
+            async with asyncio.timeout(max(0.0, min(idle, left))):
+                return await self._response.content.readany()
+        except TimeoutError:
+            self.close()
+            if left < idle:
+                raise Interrupted(
+                    504, "upstream_total_timeout", f"The provider had not finished its answer after {self._total:g} seconds."
+                ) from None
+            raise Interrupted(504, "upstream_idle_timeout", f"The provider sent nothing for {idle:g} seconds amid its answer.") from None
+        except (aiohttp.ClientError, OSError) as error:
+            self.close()
+            raise Interrupted(502, "upstream_dropped", "The provider closed the connection in the midst of its answer.") from error
+
+    def close(self) -> None:
+        self._response.close()  # a connection that was read to its end is back in the pool already, and stays there
+
+
+class _Body(payload.BytesPayload):
+    """Bytes as they are. The parent's constructor warns of large ones; a gateway that copies them to a file first is no better."""
+
+    def __init__(self, value: bytes) -> None:
+        payload.Payload.__init__(self, value, content_type="application/json")
+        self._size = len(value)
+
+
+def unreached(error: Exception, host: str, timeouts: Timeouts) -> Problem:
+    """Why there is no answer, in words that hold nothing but the host's name."""
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return UpstreamProblem(504, "upstream_connect_timeout", f"No connection to {host} within {timeouts.connect:g} seconds.")
+    if isinstance(error, TimeoutError):
+        return UpstreamProblem(
+            504,
+            "upstream_first_byte_timeout",
+            f"{host} did not begin to answer within {min(timeouts.first_byte, timeouts.total):g} seconds.",
+        )
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return UpstreamProblem(502, "upstream_dns", f"The name {host} could not be resolved.")
+    if isinstance(error, aiohttp.ClientSSLError):
+        return UpstreamProblem(502, "upstream_tls", f"No trusted TLS connection to {host}: {_reason(error)}.")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        if NOT_PUBLIC in str(error.os_error):
+            return Refusal(
+                502,
+                "upstream_private_address",
+                f"{host} is {NOT_PUBLIC}. For a server of your own set SPANGATE_ALLOW_PRIVATE_UPSTREAMS=true.",
+            )
+        return UpstreamProblem(502, "upstream_connect", f"No connection to {host}: {error.os_error.strerror or 'refused'}.")
+    if isinstance(error, (aiohttp.InvalidURL, ValueError)):
+        return Refusal(502, "upstream_url", "The provider's base URL is not one that can be called.")
+    if isinstance(error, aiohttp.ClientResponseError):
+        return UpstreamProblem(502, "upstream_malformed", f"What {host} answered is not HTTP.")
+    return UpstreamProblem(502, "upstream_dropped", f"{host} closed the connection before it answered.")
+
+
+def _reason(error: aiohttp.ClientSSLError) -> str:
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return cause.verify_message
+    return "the handshake failed"
