@@ -132,12 +132,11 @@ def _scan(body: bytes, start: int, end: int, what: str) -> tuple[dict[str, Span]
     at = _past_blanks(body, inside)
     while body[at] != ord("}"):
         key = _KEY.match(body, at)
-        name = _string.decode(key.group()) if key else ""
-        value = values.get(name)
-        if key is None or value is None or name in found:
-            raise _twice(what, name)
+        assert key is not None  # the bytes are valid JSON, and a key stands here
+        name = _string.decode(key.group())
+        raw = bytes(values[name])
         at = _past_blanks(body, _past_blanks(body, key.end()) + 1)  # past the colon
-        if not body.startswith(raw := bytes(value), at):
+        if name in found or not body.startswith(raw, at):
             raise _twice(what, name)
         found[name] = (at, at + len(raw))
         at = _past_blanks(body, at + len(raw))

@@ -25,6 +25,29 @@ class Growing:
         return "".join(self.pieces)
 
 
+class Envelope:
+    """The few fields around the content: what is said later replaces what was said before; all together are bounded."""
+
+    ROOM = 64 << 10
+
+    def __init__(self) -> None:
+        self.fields: dict[str, object] = {}
+        self.truncated = False
+        self._sizes: dict[str, int] = {}
+        self._room = self.ROOM
+
+    def put(self, fields: dict[str, object], leave_out: frozenset[str]) -> None:
+        for name, value in fields.items():
+            if name in leave_out or (name in self.fields and (value is None or self.fields[name] == value)):
+                continue
+            size = len(name) + (len(value) if isinstance(value, str) else len(lenient.render(value)))
+            left = self._room + self._sizes.get(name, 0) - size
+            if left < 0:
+                self.truncated = True
+                continue
+            self.fields[name], self._sizes[name], self._room = value, size, left
+
+
 class Fold:
     """Merges deltas into values until `room` bytes are used."""
 
@@ -34,7 +57,7 @@ class Fold:
 
     def merge(self, into: dict[str, object], delta: dict[str, object]) -> None:
         for name, value in delta.items():
-            if self.truncated:
+            if self.truncated or (name not in into and not self.take(len(name) + 8)):
                 return
             if isinstance(value, str):
                 self._say(into, name, value)

@@ -23,6 +23,7 @@ class Passthrough:
         self._withhold = withhold_usage
         self._held = b""  # with withhold_usage: what is not sent yet
         self._sent = 0  # offset in the stream of the first byte held
+        self._torn = False  # the provider ended within a frame, and the client has its beginning
         self._dropping = False  # the frame before was left out, and its blank lines may go on
 
     @property
@@ -33,7 +34,7 @@ class Passthrough:
     def at_boundary(self) -> bool:
         """The client has whole frames only, so a frame of ours may follow."""
         frames = self._decoder.frames
-        return frames.at_boundary or (self._withhold and not frames.overlong)
+        return not self._torn and (frames.at_boundary or (self._withhold and not frames.overlong))
 
     def feed(self, chunk: bytes) -> bytes:
         for event in self._decoder.feed(chunk):
@@ -45,9 +46,13 @@ class Passthrough:
 
     def close(self) -> bytes:
         """The provider is done, or gone."""
+        frames = self._decoder.frames
+        open_frame, begun = not frames.at_boundary, frames.overlong or not self._withhold
         for event in self._decoder.close():
             self._observe(event)
-        return self._release(b"", self._decoder.frames.total) if self._withhold else b""
+        tail = self._release(b"", frames.total) if self._withhold else b""
+        self._torn = open_frame and (begun or bool(tail))
+        return tail
 
     def _release(self, chunk: bytes, until: int) -> bytes:
         """What may be sent, up to the offset, less the frames to leave out."""

@@ -7,7 +7,6 @@ Reference: https://docs.anthropic.com/en/api/messages-streaming
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import cast
 
 import msgspec
 
@@ -38,6 +37,10 @@ _TYPES = {
     504: "timeout_error",
     529: "overloaded_error",
 }
+
+# Of message_start's message and of message_delta: what is no field of the plain answer, or is kept apart.
+_NOT_OF_START = frozenset({"usage"})
+_NOT_OF_DELTA = frozenset({"type", "delta", "usage"})
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -146,7 +149,7 @@ def _sum_input(tally: Tally) -> None:
 
 def failure(said: dict[str, object]) -> Failed:
     """The provider's error, in an event or in an answer that came with 200."""
-    error = lenient.mapping(said.get("error")) or {}
+    error = lenient.mapping(said.get("error")) or said
     kind = lenient.text(error.get("type")) or "error"
     return Failed(problem_text.word(kind), problem_text.short(lenient.text(error.get("message")) or problem_text.IN_STREAM))
 
@@ -173,7 +176,7 @@ class Decoder(SseDecoder):
     def __init__(self, fold_limit: int) -> None:
         super().__init__()
         self._fold = folding.Fold(fold_limit) if fold_limit > 0 else None
-        self._message: dict[str, object] | None = None
+        self._envelope = folding.Envelope()
         self._blocks: dict[int, dict[str, object]] = {}
         self._arguments: dict[int, folding.Growing] = {}
         self._usage: dict[str, object] = {}
@@ -184,13 +187,13 @@ class Decoder(SseDecoder):
         return self._stopped or self.ended
 
     def answer(self) -> tuple[bytes, bool] | None:
-        if self._fold is None or self._message is None:
+        if self._fold is None or not (self._envelope.fields or self._blocks):
             return None
-        answer = dict(self._message)
+        answer = dict(self._envelope.fields)
         answer["content"] = [self._block(index) for index in sorted(self._blocks)]
         if self._usage:
             answer["usage"] = self._usage
-        return folding.rendered(answer), self._fold.truncated
+        return folding.rendered(answer), self._fold.truncated or self._envelope.truncated
 
     def _block(self, index: int) -> dict[str, object]:
         """The block, with the arguments of a tool call read; what was cut off stays a string."""
@@ -218,9 +221,9 @@ class Decoder(SseDecoder):
             if frame.event is None or frame.event.decode("latin-1") in self._MEANINGS:
                 raise
             return
-        name = said.get("type")
-        if not isinstance(name, str):
-            name = (frame.event or b"").decode("latin-1")
+        name = lenient.text(said.get("type")) or (frame.event or b"").decode("latin-1")
+        if not name and said.get("error"):
+            name = "error"
         meaning = self._MEANINGS.get(name)
         if meaning is not None:
             meaning(self, said, events)
@@ -230,13 +233,8 @@ class Decoder(SseDecoder):
         if message is None:
             raise ValueError("message_start without a message")
         self._start(message.get("id"), message.get("model"), events)
-        if self._fold is not None and self._message is None and self._fits(message):
-            self._message = {name: value for name, value in message.items() if name != "usage"}
-            content = message.get("content")
-            for index, item in enumerate(cast("list[object]", content) if isinstance(content, list) else []):
-                block = lenient.mapping(item)
-                if block is not None and index < BLOCKS:
-                    self._blocks[index] = block
+        if self._fold is not None:
+            self._envelope.put({**message, "content": []}, _NOT_OF_START)
         self._report(message.get("usage"), events)
 
     def _block_start(self, said: dict[str, object], events: list[Event]) -> None:
@@ -278,10 +276,8 @@ class Decoder(SseDecoder):
     def _message_delta(self, said: dict[str, object], events: list[Event]) -> None:
         delta = lenient.mapping(said.get("delta")) or {}
         if self._fold is not None:
-            extra = {name: value for name, value in said.items() if name not in ("type", "delta", "usage")}
-            fresh = {**extra, **delta}
-            if fresh and self._fits(fresh):
-                self._message = {**(self._message or {}), **fresh}
+            self._envelope.put(said, _NOT_OF_DELTA)
+            self._envelope.put(delta, _NOT_OF_DELTA)
         self._report(said.get("usage"), events)
         reason = lenient.text(delta.get("stop_reason"))
         if reason and not self._stopped:

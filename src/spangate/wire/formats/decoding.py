@@ -1,5 +1,6 @@
 """One streamed answer over server-sent events: the part that all formats share. Subclasses say what a frame means."""
 
+from spangate.wire import lenient
 from spangate.wire.events import Event, Failed, Progressed, Started
 from spangate.wire.framing.sse import LIMIT, Frame, Frames
 
@@ -48,14 +49,12 @@ class SseDecoder:
         raise NotImplementedError
 
     def _start(self, response_id: object, model: object, events: list[Event]) -> None:
-        if not self._started and (response_id or model):
+        if self._started:
+            return
+        response_id, model = lenient.text(response_id), lenient.text(model)
+        if response_id or model:
             self._started = True
-            events.append(
-                Started(
-                    response_id if isinstance(response_id, str) else None,
-                    model if isinstance(model, str) else None,
-                )
-            )
+            events.append(Started(response_id, model))
 
     def _progress(self, events: list[Event]) -> None:
         if not self._progressed:

@@ -7,7 +7,7 @@ service_tier, logprobs, annotations) are dropped. `usage` is null until the chun
 from collections.abc import Sequence
 
 from spangate.wire import lenient
-from spangate.wire.events import Ended, Event
+from spangate.wire.events import Event
 from spangate.wire.framing import sse
 from spangate.wire.framing.sse import Frame
 from spangate.wire.problems import UpstreamProblem
@@ -144,7 +144,7 @@ class Decoder(openai_chat.Decoder):
             return
         done = self.ended
         super()._take(frame, events)
-        if self.ended and not done and Ended() in events:
+        if self.ended and not done:
             self.translated.append((sse.encode(b"[DONE]"), False))
 
     def _thin(self) -> bool:
@@ -155,7 +155,7 @@ class Decoder(openai_chat.Decoder):
         super()._chunk(frame, chunk, events)
         if chunk.get("error") or frame.event == b"error":
             self.translated.append((sse.encode(lenient.render({"error": chunk.get("error") or chunk})), False))
-        elif isinstance(chunk.get("choices"), list):
+        elif isinstance(chunk.get("choices"), list) or chunk.get("usage") is not None:
             self.translated.append((sse.encode(lenient.render(_chunk(chunk, self.provider))), len(self.usage_frames) > alone))
 
 

@@ -26,7 +26,7 @@ CHOICES = 1024  # open choices that are watched; OpenAI's own limit of `n` is 12
 # Which `type` OpenAI's own server gives, by status.
 _TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 408: "timeout_error", 429: "rate_limit_error"}
 
-# The plain answer's own fields come in this order; what else a chunk has at its top follows.
+# What a chunk has at its top and the plain answer has not, or has in another way.
 _CHUNK_ONLY = frozenset({"object", "choices", "usage", "obfuscation"})
 
 
@@ -193,7 +193,7 @@ class Decoder(SseDecoder):
     def __init__(self, fold_limit: int, frame_limit: int = LIMIT) -> None:
         super().__init__(frame_limit)
         self._fold = folding.Fold(fold_limit) if fold_limit > 0 else None
-        self._top: dict[str, object] = {}
+        self._envelope = folding.Envelope()
         self._choices: dict[int, dict[str, object]] = {}
         self._usage: object = None
         self._open: set[int] = set()
@@ -205,15 +205,13 @@ class Decoder(SseDecoder):
         return self.ended or (bool(self._done) and not self._open)
 
     def answer(self) -> tuple[bytes, bool] | None:
-        if self._fold is None or not (self._top or self._choices):
+        if self._fold is None or not (self._envelope.fields or self._choices):
             return None
-        return folding.rendered(self.folded()), self._fold.truncated
+        return folding.rendered(self.folded()), self._fold.truncated or self._envelope.truncated
 
     def folded(self) -> dict[str, object]:
         """The plain answer so far, as values."""
-        answer: dict[str, object] = {name: self._top[name] for name in ("id",) if name in self._top}
-        answer["object"] = "chat.completion"
-        answer.update({name: value for name, value in self._top.items() if name != "id"})
+        answer = {"id": None, "object": "chat.completion", **self._envelope.fields}
         answer["choices"] = [self._choices[index] for index in sorted(self._choices)]
         if self._usage is not None:
             answer["usage"] = self._usage
@@ -258,7 +256,7 @@ class Decoder(SseDecoder):
         self._start(chunk.get("id"), chunk.get("model"), events)
         choices = chunk.get("choices")
         if self._fold is not None:
-            self._fold_top(chunk)
+            self._envelope.put(chunk, _CHUNK_ONLY)
         for choice in objects(choices):
             delta = lenient.mapping(choice.get("delta"))
             if delta and not self._progressed and any(value for name, value in delta.items() if name != "role"):
@@ -294,11 +292,6 @@ class Decoder(SseDecoder):
         elif len(self._open) < CHOICES:
             self._open.add(place)
 
-    def _fold_top(self, chunk: dict[str, object]) -> None:
-        for name, value in chunk.items():
-            if name not in _CHUNK_ONLY and (value is not None or name not in self._top) and (len(self._top) < 64 or name in self._top):
-                self._top[name] = value
-
     def _fold_choice(self, fold: folding.Fold, choice: dict[str, object], delta: dict[str, object] | None) -> None:
         index = choice.get("index")
         place = index if isinstance(index, int) else 0
@@ -308,9 +301,9 @@ class Decoder(SseDecoder):
                 fold.truncated = True
                 return
             held = self._choices[place] = {"index": place, "message": {"role": "assistant"}, "finish_reason": None}
-        reason = choice.get("finish_reason")
-        if reason is not None:
-            held["finish_reason"] = reason
+        reason = lenient.text(choice.get("finish_reason"))
+        if reason:
+            held["finish_reason"] = reason[:100]
         if delta:
             fold.merge(cast("dict[str, object]", held["message"]), delta)
         rest = {name: value for name, value in choice.items() if name not in ("index", "delta", "finish_reason")}
