@@ -1,0 +1,506 @@
+-- Written by `python -m spangate.store.ddl --write`; do not edit. Dialect: sqlite
+
+-- ---------------------------------------------------------------- the schema
+
+CREATE TABLE server_state (
+	name VARCHAR(64) NOT NULL,
+	number BIGINT,
+	text VARCHAR(255),
+	CONSTRAINT pk_server_state PRIMARY KEY (name)
+);
+
+CREATE TABLE experiments (
+	experiment_id BIGINT NOT NULL,
+	name VARCHAR(500) NOT NULL,
+	artifact_location TEXT,
+	lifecycle_stage VARCHAR(16) NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_experiments PRIMARY KEY (experiment_id),
+	CONSTRAINT uq_experiments_name UNIQUE (name)
+);
+
+CREATE TABLE secrets (
+	secret_id VARCHAR(64) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	sealed BLOB NOT NULL,
+	masked_values TEXT NOT NULL,
+	provider VARCHAR(64),
+	auth_config TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	created_by VARCHAR(255),
+	updated_at BIGINT NOT NULL,
+	updated_by VARCHAR(255),
+	CONSTRAINT pk_secrets PRIMARY KEY (secret_id),
+	CONSTRAINT uq_secrets_name UNIQUE (name)
+);
+
+CREATE TABLE endpoints (
+	endpoint_id VARCHAR(64) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	routing_strategy VARCHAR(64),
+	fallback_strategy VARCHAR(64),
+	fallback_max_attempts INTEGER,
+	created_at BIGINT NOT NULL,
+	created_by VARCHAR(255),
+	updated_at BIGINT NOT NULL,
+	updated_by VARCHAR(255),
+	usage_tracking BOOLEAN DEFAULT 0 NOT NULL,
+	experiment_id BIGINT,
+	CONSTRAINT pk_endpoints PRIMARY KEY (endpoint_id),
+	CONSTRAINT uq_endpoints_name UNIQUE (name)
+);
+
+CREATE TABLE calls (
+	call_id VARCHAR(36) NOT NULL,
+	process_id VARCHAR(64) NOT NULL,
+	received_ns BIGINT NOT NULL,
+	duration_ns BIGINT,
+	first_token_ns BIGINT,
+	format VARCHAR(64) NOT NULL,
+	request_type VARCHAR(64) NOT NULL,
+	endpoint_id VARCHAR(64),
+	endpoint VARCHAR(255),
+	experiment_id BIGINT,
+	model VARCHAR(256),
+	stream BOOLEAN NOT NULL,
+	caller_id VARCHAR(64),
+	caller VARCHAR(255),
+	agent VARCHAR(255),
+	request_bytes BIGINT NOT NULL,
+	status VARCHAR(16) NOT NULL,
+	http_status INTEGER,
+	fault_kind VARCHAR(64),
+	fault_message VARCHAR(1000),
+	attempts INTEGER NOT NULL,
+	CONSTRAINT pk_calls PRIMARY KEY (call_id)
+);
+
+CREATE INDEX ix_calls_received_ns_call_id ON calls (received_ns, call_id);
+
+CREATE TABLE attempts (
+	call_id VARCHAR(36) NOT NULL,
+	attempt_no INTEGER NOT NULL,
+	provider VARCHAR(64) NOT NULL,
+	model VARCHAR(256) NOT NULL,
+	format VARCHAR(64) NOT NULL,
+	model_definition_id VARCHAR(64),
+	secret_id VARCHAR(64),
+	started_ns BIGINT NOT NULL,
+	headed_ns BIGINT,
+	first_token_ns BIGINT,
+	ended_ns BIGINT,
+	status VARCHAR(16) NOT NULL,
+	http_status INTEGER,
+	upstream_request_id VARCHAR(255),
+	response_id VARCHAR(255),
+	response_model VARCHAR(256),
+	stop_reason VARCHAR(255),
+	input_tokens BIGINT,
+	output_tokens BIGINT,
+	cache_read_tokens BIGINT,
+	cache_write_tokens BIGINT,
+	cache_write_5m_tokens BIGINT,
+	cache_write_1h_tokens BIGINT,
+	reasoning_tokens BIGINT,
+	audio_input_tokens BIGINT,
+	audio_output_tokens BIGINT,
+	usage_invalid VARCHAR(255),
+	provenance VARCHAR(16) NOT NULL,
+	fault_kind VARCHAR(64),
+	fault_message VARCHAR(1000),
+	CONSTRAINT pk_attempts PRIMARY KEY (call_id, attempt_no)
+);
+
+CREATE TABLE traces (
+	trace_id VARCHAR(36) NOT NULL,
+	experiment_id BIGINT NOT NULL,
+	call_id VARCHAR(36) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	state VARCHAR(16) NOT NULL,
+	request_time_ms BIGINT NOT NULL,
+	duration_ms BIGINT,
+	request_preview VARCHAR(1000),
+	response_preview VARCHAR(1000),
+	endpoint_id VARCHAR(64),
+	request_type VARCHAR(64),
+	caller VARCHAR(255),
+	exchange BLOB NOT NULL,
+	CONSTRAINT pk_traces PRIMARY KEY (trace_id)
+);
+
+CREATE INDEX ix_traces_experiment_id_request_time_ms_trace_id ON traces (experiment_id, request_time_ms, trace_id);
+
+CREATE TABLE trace_tags (
+	trace_id VARCHAR(36) NOT NULL,
+	"key" VARCHAR(250) NOT NULL,
+	value TEXT NOT NULL,
+	CONSTRAINT pk_trace_tags PRIMARY KEY (trace_id, "key")
+);
+
+CREATE TABLE trace_metadata (
+	trace_id VARCHAR(36) NOT NULL,
+	"key" VARCHAR(250) NOT NULL,
+	value TEXT NOT NULL,
+	CONSTRAINT pk_trace_metadata PRIMARY KEY (trace_id, "key")
+);
+
+CREATE TABLE contents (
+	trace_id VARCHAR(36) NOT NULL,
+	request BLOB,
+	response BLOB,
+	request_truncated BOOLEAN NOT NULL,
+	response_truncated BOOLEAN NOT NULL,
+	CONSTRAINT pk_contents PRIMARY KEY (trace_id)
+);
+
+CREATE TABLE journals (
+	process_id VARCHAR(64) NOT NULL,
+	segment BIGINT NOT NULL,
+	byte_offset BIGINT NOT NULL,
+	last_seq BIGINT NOT NULL,
+	records BIGINT NOT NULL,
+	duplicates BIGINT NOT NULL,
+	state VARCHAR(16) NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_journals PRIMARY KEY (process_id)
+);
+
+CREATE TABLE journal_gaps (
+	process_id VARCHAR(64) NOT NULL,
+	first_seq BIGINT NOT NULL,
+	last_seq BIGINT NOT NULL,
+	noticed_at BIGINT NOT NULL,
+	CONSTRAINT pk_journal_gaps PRIMARY KEY (process_id, first_seq)
+);
+
+CREATE TABLE open_calls (
+	call_id VARCHAR(36) NOT NULL,
+	process_id VARCHAR(64) NOT NULL,
+	seq BIGINT NOT NULL,
+	exchange BLOB NOT NULL,
+	CONSTRAINT pk_open_calls PRIMARY KEY (call_id)
+);
+
+CREATE INDEX ix_open_calls_process_id ON open_calls (process_id);
+
+CREATE TABLE experiment_tags (
+	experiment_id BIGINT NOT NULL,
+	"key" VARCHAR(250) NOT NULL,
+	value TEXT NOT NULL,
+	CONSTRAINT pk_experiment_tags PRIMARY KEY (experiment_id, "key"),
+	CONSTRAINT fk_experiment_tags_experiment_id FOREIGN KEY(experiment_id) REFERENCES experiments (experiment_id) ON DELETE CASCADE
+);
+
+CREATE TABLE model_definitions (
+	model_definition_id VARCHAR(64) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	secret_id VARCHAR(64),
+	provider VARCHAR(64) NOT NULL,
+	model_name VARCHAR(256) NOT NULL,
+	created_at BIGINT NOT NULL,
+	created_by VARCHAR(255),
+	updated_at BIGINT NOT NULL,
+	updated_by VARCHAR(255),
+	CONSTRAINT pk_model_definitions PRIMARY KEY (model_definition_id),
+	CONSTRAINT uq_model_definitions_name UNIQUE (name),
+	CONSTRAINT fk_model_definitions_secret_id FOREIGN KEY(secret_id) REFERENCES secrets (secret_id)
+);
+
+CREATE TABLE endpoint_tags (
+	endpoint_id VARCHAR(64) NOT NULL,
+	"key" VARCHAR(250) NOT NULL,
+	value TEXT NOT NULL,
+	CONSTRAINT pk_endpoint_tags PRIMARY KEY (endpoint_id, "key"),
+	CONSTRAINT fk_endpoint_tags_endpoint_id FOREIGN KEY(endpoint_id) REFERENCES endpoints (endpoint_id) ON DELETE CASCADE
+);
+
+CREATE TABLE endpoint_bindings (
+	endpoint_id VARCHAR(64) NOT NULL,
+	resource_type VARCHAR(50) NOT NULL,
+	resource_id VARCHAR(255) NOT NULL,
+	display_name VARCHAR(255),
+	created_at BIGINT NOT NULL,
+	created_by VARCHAR(255),
+	updated_at BIGINT NOT NULL,
+	updated_by VARCHAR(255),
+	CONSTRAINT pk_endpoint_bindings PRIMARY KEY (endpoint_id, resource_type, resource_id),
+	CONSTRAINT fk_endpoint_bindings_endpoint_id FOREIGN KEY(endpoint_id) REFERENCES endpoints (endpoint_id) ON DELETE CASCADE
+);
+
+CREATE TABLE endpoint_models (
+	mapping_id VARCHAR(64) NOT NULL,
+	endpoint_id VARCHAR(64) NOT NULL,
+	model_definition_id VARCHAR(64) NOT NULL,
+	ordinal INTEGER NOT NULL,
+	weight DOUBLE NOT NULL,
+	linkage_type VARCHAR(16) NOT NULL,
+	fallback_order INTEGER,
+	created_at BIGINT NOT NULL,
+	created_by VARCHAR(255),
+	CONSTRAINT pk_endpoint_models PRIMARY KEY (mapping_id),
+	CONSTRAINT uq_endpoint_models_endpoint_id_model_definition_id_linkage_type UNIQUE (endpoint_id, model_definition_id, linkage_type),
+	CONSTRAINT fk_endpoint_models_endpoint_id FOREIGN KEY(endpoint_id) REFERENCES endpoints (endpoint_id) ON DELETE CASCADE,
+	CONSTRAINT fk_endpoint_models_model_definition_id FOREIGN KEY(model_definition_id) REFERENCES model_definitions (model_definition_id)
+);
+
+-- ---------------------------------------------------------------- the revisions
+
+CREATE TABLE alembic_version (
+    version_num VARCHAR(32) NOT NULL,
+    CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+
+-- Running upgrade  -> 0001
+
+CREATE TABLE server_state (
+    name VARCHAR(64) NOT NULL,
+    number BIGINT,
+    text VARCHAR(255),
+    CONSTRAINT pk_server_state PRIMARY KEY (name)
+);
+
+CREATE TABLE experiments (
+    experiment_id BIGINT NOT NULL,
+    name VARCHAR(500) NOT NULL,
+    artifact_location TEXT,
+    lifecycle_stage VARCHAR(16) NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    CONSTRAINT pk_experiments PRIMARY KEY (experiment_id),
+    CONSTRAINT uq_experiments_name UNIQUE (name)
+);
+
+CREATE TABLE experiment_tags (
+    experiment_id BIGINT NOT NULL,
+    "key" VARCHAR(250) NOT NULL,
+    value TEXT NOT NULL,
+    CONSTRAINT pk_experiment_tags PRIMARY KEY (experiment_id, "key"),
+    CONSTRAINT fk_experiment_tags_experiment_id FOREIGN KEY(experiment_id) REFERENCES experiments (experiment_id) ON DELETE CASCADE
+);
+
+CREATE TABLE secrets (
+    secret_id VARCHAR(64) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    sealed BLOB NOT NULL,
+    masked_values TEXT NOT NULL,
+    provider VARCHAR(64),
+    auth_config TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    created_by VARCHAR(255),
+    updated_at BIGINT NOT NULL,
+    updated_by VARCHAR(255),
+    CONSTRAINT pk_secrets PRIMARY KEY (secret_id),
+    CONSTRAINT uq_secrets_name UNIQUE (name)
+);
+
+CREATE TABLE model_definitions (
+    model_definition_id VARCHAR(64) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    secret_id VARCHAR(64),
+    provider VARCHAR(64) NOT NULL,
+    model_name VARCHAR(256) NOT NULL,
+    created_at BIGINT NOT NULL,
+    created_by VARCHAR(255),
+    updated_at BIGINT NOT NULL,
+    updated_by VARCHAR(255),
+    CONSTRAINT pk_model_definitions PRIMARY KEY (model_definition_id),
+    CONSTRAINT fk_model_definitions_secret_id FOREIGN KEY(secret_id) REFERENCES secrets (secret_id),
+    CONSTRAINT uq_model_definitions_name UNIQUE (name)
+);
+
+CREATE TABLE endpoints (
+    endpoint_id VARCHAR(64) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    routing_strategy VARCHAR(64),
+    fallback_strategy VARCHAR(64),
+    fallback_max_attempts INTEGER,
+    created_at BIGINT NOT NULL,
+    created_by VARCHAR(255),
+    updated_at BIGINT NOT NULL,
+    updated_by VARCHAR(255),
+    CONSTRAINT pk_endpoints PRIMARY KEY (endpoint_id),
+    CONSTRAINT uq_endpoints_name UNIQUE (name)
+);
+
+CREATE TABLE endpoint_models (
+    mapping_id VARCHAR(64) NOT NULL,
+    endpoint_id VARCHAR(64) NOT NULL,
+    model_definition_id VARCHAR(64) NOT NULL,
+    ordinal INTEGER NOT NULL,
+    weight DOUBLE NOT NULL,
+    linkage_type VARCHAR(16) NOT NULL,
+    fallback_order INTEGER,
+    created_at BIGINT NOT NULL,
+    created_by VARCHAR(255),
+    CONSTRAINT pk_endpoint_models PRIMARY KEY (mapping_id),
+    CONSTRAINT fk_endpoint_models_endpoint_id FOREIGN KEY(endpoint_id) REFERENCES endpoints (endpoint_id) ON DELETE CASCADE,
+    CONSTRAINT fk_endpoint_models_model_definition_id FOREIGN KEY(model_definition_id) REFERENCES model_definitions (model_definition_id),
+    CONSTRAINT uq_endpoint_models_endpoint_id_model_definition_id_linkage_type UNIQUE (endpoint_id, model_definition_id, linkage_type)
+);
+
+CREATE TABLE endpoint_tags (
+    endpoint_id VARCHAR(64) NOT NULL,
+    "key" VARCHAR(250) NOT NULL,
+    value TEXT NOT NULL,
+    CONSTRAINT pk_endpoint_tags PRIMARY KEY (endpoint_id, "key"),
+    CONSTRAINT fk_endpoint_tags_endpoint_id FOREIGN KEY(endpoint_id) REFERENCES endpoints (endpoint_id) ON DELETE CASCADE
+);
+
+CREATE TABLE endpoint_bindings (
+    endpoint_id VARCHAR(64) NOT NULL,
+    resource_type VARCHAR(50) NOT NULL,
+    resource_id VARCHAR(255) NOT NULL,
+    display_name VARCHAR(255),
+    created_at BIGINT NOT NULL,
+    created_by VARCHAR(255),
+    updated_at BIGINT NOT NULL,
+    updated_by VARCHAR(255),
+    CONSTRAINT pk_endpoint_bindings PRIMARY KEY (endpoint_id, resource_type, resource_id),
+    CONSTRAINT fk_endpoint_bindings_endpoint_id FOREIGN KEY(endpoint_id) REFERENCES endpoints (endpoint_id) ON DELETE CASCADE
+);
+
+CREATE TABLE calls (
+    call_id VARCHAR(36) NOT NULL,
+    process_id VARCHAR(64) NOT NULL,
+    received_ns BIGINT NOT NULL,
+    duration_ns BIGINT,
+    first_token_ns BIGINT,
+    format VARCHAR(64) NOT NULL,
+    request_type VARCHAR(64) NOT NULL,
+    endpoint_id VARCHAR(64),
+    endpoint VARCHAR(255),
+    experiment_id BIGINT,
+    model VARCHAR(256),
+    stream BOOLEAN NOT NULL,
+    caller_id VARCHAR(64),
+    caller VARCHAR(255),
+    agent VARCHAR(255),
+    request_bytes BIGINT NOT NULL,
+    status VARCHAR(16) NOT NULL,
+    http_status INTEGER,
+    fault_kind VARCHAR(64),
+    fault_message VARCHAR(1000),
+    attempts INTEGER NOT NULL,
+    CONSTRAINT pk_calls PRIMARY KEY (call_id)
+);
+
+CREATE INDEX ix_calls_received_ns_call_id ON calls (received_ns, call_id);
+
+CREATE TABLE attempts (
+    call_id VARCHAR(36) NOT NULL,
+    attempt_no INTEGER NOT NULL,
+    provider VARCHAR(64) NOT NULL,
+    model VARCHAR(256) NOT NULL,
+    format VARCHAR(64) NOT NULL,
+    model_definition_id VARCHAR(64),
+    secret_id VARCHAR(64),
+    started_ns BIGINT NOT NULL,
+    headed_ns BIGINT,
+    first_token_ns BIGINT,
+    ended_ns BIGINT,
+    status VARCHAR(16) NOT NULL,
+    http_status INTEGER,
+    upstream_request_id VARCHAR(255),
+    response_id VARCHAR(255),
+    response_model VARCHAR(256),
+    stop_reason VARCHAR(255),
+    input_tokens BIGINT,
+    output_tokens BIGINT,
+    cache_read_tokens BIGINT,
+    cache_write_tokens BIGINT,
+    cache_write_5m_tokens BIGINT,
+    cache_write_1h_tokens BIGINT,
+    reasoning_tokens BIGINT,
+    audio_input_tokens BIGINT,
+    audio_output_tokens BIGINT,
+    usage_invalid VARCHAR(255),
+    provenance VARCHAR(16) NOT NULL,
+    fault_kind VARCHAR(64),
+    fault_message VARCHAR(1000),
+    CONSTRAINT pk_attempts PRIMARY KEY (call_id, attempt_no)
+);
+
+CREATE TABLE traces (
+    trace_id VARCHAR(36) NOT NULL,
+    experiment_id BIGINT NOT NULL,
+    call_id VARCHAR(36) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    state VARCHAR(16) NOT NULL,
+    request_time_ms BIGINT NOT NULL,
+    duration_ms BIGINT,
+    request_preview VARCHAR(1000),
+    response_preview VARCHAR(1000),
+    endpoint_id VARCHAR(64),
+    request_type VARCHAR(64),
+    caller VARCHAR(255),
+    exchange BLOB NOT NULL,
+    CONSTRAINT pk_traces PRIMARY KEY (trace_id)
+);
+
+CREATE INDEX ix_traces_experiment_id_request_time_ms_trace_id ON traces (experiment_id, request_time_ms, trace_id);
+
+CREATE TABLE trace_tags (
+    trace_id VARCHAR(36) NOT NULL,
+    "key" VARCHAR(250) NOT NULL,
+    value TEXT NOT NULL,
+    CONSTRAINT pk_trace_tags PRIMARY KEY (trace_id, "key")
+);
+
+CREATE TABLE trace_metadata (
+    trace_id VARCHAR(36) NOT NULL,
+    "key" VARCHAR(250) NOT NULL,
+    value TEXT NOT NULL,
+    CONSTRAINT pk_trace_metadata PRIMARY KEY (trace_id, "key")
+);
+
+CREATE TABLE contents (
+    trace_id VARCHAR(36) NOT NULL,
+    request BLOB,
+    response BLOB,
+    request_truncated BOOLEAN NOT NULL,
+    response_truncated BOOLEAN NOT NULL,
+    CONSTRAINT pk_contents PRIMARY KEY (trace_id)
+);
+
+CREATE TABLE journals (
+    process_id VARCHAR(64) NOT NULL,
+    segment BIGINT NOT NULL,
+    byte_offset BIGINT NOT NULL,
+    last_seq BIGINT NOT NULL,
+    records BIGINT NOT NULL,
+    duplicates BIGINT NOT NULL,
+    state VARCHAR(16) NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    CONSTRAINT pk_journals PRIMARY KEY (process_id)
+);
+
+CREATE TABLE journal_gaps (
+    process_id VARCHAR(64) NOT NULL,
+    first_seq BIGINT NOT NULL,
+    last_seq BIGINT NOT NULL,
+    noticed_at BIGINT NOT NULL,
+    CONSTRAINT pk_journal_gaps PRIMARY KEY (process_id, first_seq)
+);
+
+CREATE TABLE open_calls (
+    call_id VARCHAR(36) NOT NULL,
+    process_id VARCHAR(64) NOT NULL,
+    seq BIGINT NOT NULL,
+    exchange BLOB NOT NULL,
+    CONSTRAINT pk_open_calls PRIMARY KEY (call_id)
+);
+
+CREATE INDEX ix_open_calls_process_id ON open_calls (process_id);
+
+INSERT INTO alembic_version (version_num) VALUES ('0001') RETURNING version_num;
+
+-- Running upgrade 0001 -> 0002
+
+ALTER TABLE endpoints ADD COLUMN usage_tracking BOOLEAN DEFAULT 0 NOT NULL;
+
+ALTER TABLE endpoints ADD COLUMN experiment_id BIGINT;
+
+UPDATE alembic_version SET version_num='0002' WHERE alembic_version.version_num = '0001';

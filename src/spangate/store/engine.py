@@ -1,0 +1,286 @@
+"""One database, two doors: `read()` cannot write, by construction; `write()` is one transaction, kept whole or not at all.
+
+Whatever a driver raises leaves here as a fault of `faults.py`, without the SQL.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from msgspec import Struct
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
+
+from . import schema
+from .faults import AlreadyExists, Invalid, StoreFault, Unavailable
+
+BUSY = 10.0  # s that a writer waits for another before it says so
+UPGRADE_LOCK = 7_305_884_122_061  # a number of ours among PostgreSQL's advisory locks
+DEFAULT_EXPERIMENT = 0
+
+_DRIVERS = {
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mysql+pymysql",
+    "mariadb+pymysql": "mysql+pymysql",
+    "mssql": "mssql+pyodbc",
+}
+
+
+class Check(Struct, frozen=True, kw_only=True):
+    """What `Database.check` found. `ok`: this program and this database fit."""
+
+    dialect: str
+    revision: str | None
+    head: str
+    drift: tuple[str, ...] = ()  # where the tables are not what the schema says
+    broken: tuple[str, ...] = ()  # what the database itself complains of
+
+    @property
+    def ok(self) -> bool:
+        return self.revision == self.head and not self.drift and not self.broken
+
+
+class Database:
+    """Thread-safe. Opens nothing until it is used."""
+
+    def __init__(self, url: str) -> None:
+        self.url = _url(url)
+        self.dialect = self.url.get_backend_name()
+        self._writer, self._reader = _sqlite(self.url) if self.dialect == "sqlite" else _server(self.url)
+
+    def __repr__(self) -> str:
+        return f"Database({self.url.render_as_string(hide_password=True)})"
+
+    @contextmanager
+    def read(self) -> Generator[Connection]:
+        """A connection that sees one moment and cannot write."""
+        with self._faults(), self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Generator[Connection]:
+        """One transaction: committed at the end, rolled back on any exception."""
+        with self._faults(), self._writer.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        self._reader.dispose()
+        self._writer.dispose()
+
+    # ------------------------------------------------------------ revisions
+
+    def current(self) -> str | None:
+        """The revision that the database is at; None: it has none of our tables."""
+        if self.dialect == "sqlite" and not Path(str(self.url.database)).exists():
+            return None
+        with self.read() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+
+    def upgrade(self, to: str = "head") -> list[str]:
+        """Brings the tables to a revision and says which ones it went through.
+
+        Each revision is one transaction, begun by taking a lock and looking again where the database is: of two
+        runners at once each step is done by one, and both return when all are done.
+        """
+        scripts = ScriptDirectory.from_config(config())
+        steps = [script.revision for script in reversed(list(scripts.walk_revisions("base", to)))]
+        done: list[str] = []
+        while True:
+            with self.write() as connection:
+                _lock(connection)
+                now = MigrationContext.configure(connection).get_current_revision()
+                if now is not None and now not in steps:
+                    if now in {script.revision for script in scripts.walk_revisions()}:
+                        return done  # further on than was asked for
+                    raise Unavailable(
+                        f"The database is at revision {now}, which this version does not know: it was written by a newer one."
+                    )
+                ahead = steps if now is None else steps[steps.index(now) + 1 :]
+                if not ahead:
+                    _seed(connection)
+                    return done
+                offered = config()
+                offered.attributes["connection"] = connection
+                command.upgrade(offered, ahead[0])
+                done.append(ahead[0])
+
+    def check(self) -> Check:
+        """Whether the tables are what the schema says, and whether the database is sound."""
+        from .ddl import drift
+
+        head = ScriptDirectory.from_config(config()).get_current_head() or ""
+        revision = self.current()
+        if revision != head:
+            return Check(dialect=self.dialect, revision=revision, head=head)
+        with self.read() as connection:
+            broken = ()
+            if self.dialect == "sqlite":
+                said = connection.exec_driver_sql("PRAGMA quick_check(20)").scalars().all()
+                broken = tuple(str(line) for line in said if line != "ok")
+            return Check(dialect=self.dialect, revision=revision, head=head, drift=tuple(drift(connection)), broken=broken)
+
+    # ------------------------------------------------------------ faults
+
+    @contextmanager
+    def _faults(self) -> Generator[None]:
+        driver: Any = self._writer.dialect.dbapi or sqlite3
+        try:
+            yield
+        except StoreFault:
+            raise
+        except (exc.IntegrityError, driver.IntegrityError) as fault:
+            raise AlreadyExists("That is in conflict with what is stored already.") from fault
+        except (exc.DataError, driver.DataError) as fault:
+            raise Invalid("A value does not fit the database: too long, too large, or of a character that it cannot hold.") from fault
+        except (
+            exc.OperationalError,
+            exc.InterfaceError,
+            exc.TimeoutError,
+            driver.OperationalError,
+            driver.InterfaceError,
+        ) as fault:
+            raise Unavailable("The database cannot be reached right now, or is locked.") from fault
+        except (exc.ProgrammingError, driver.ProgrammingError) as fault:
+            raise Unavailable("The database is not what this version expects; `spangate db check` tells more.") from fault
+        except (exc.DBAPIError, driver.Error) as fault:
+            raise Unavailable("The database failed.") from fault
+
+
+def _url(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except exc.ArgumentError:
+        raise Invalid(
+            "The database URL must look like sqlite:////path/to/file, postgresql://user@host/name or mysql://user@host/name."
+        ) from None
+    url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+        raise Invalid("An SQLite database must be a file: readers and the writer have connections of their own.")
+    return url
+
+
+def config() -> Config:
+    """Alembic's settings: no file, just where the revisions are."""
+    settings = Config()
+    settings.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    settings.set_main_option("path_separator", "os")
+    return settings
+
+
+def _sqlite(url: URL) -> tuple[Engine, Engine]:
+    path = Path(str(url.database)).absolute()
+
+    def connect(mode: str) -> sqlite3.Connection:
+        if mode == "rwc":  # private from its first byte on: prompts will be in it. The -wal and -shm files follow it
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        connection = sqlite3.connect(
+            path.as_uri() + f"?mode={mode}", uri=True, timeout=BUSY, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        connection.execute("PRAGMA foreign_keys = ON")
+        if mode == "ro":
+            connection.execute("PRAGMA query_only = ON")
+        else:
+            connection.execute("PRAGMA journal_mode = WAL")
+            # A commit is on the disk when it returns: the drain removes journal segments on its word.
+            connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    # One writer, as SQLite has one; the others wait here rather than in a busy loop.
+    writer = create_engine(
+        url, creator=lambda: connect("rwc"), poolclass=sa.QueuePool, pool_size=1, max_overflow=0, pool_timeout=BUSY, hide_parameters=True
+    )
+    reader = create_engine(url, creator=lambda: connect("ro"), poolclass=sa.QueuePool, pool_size=4, max_overflow=8, hide_parameters=True)
+    for engine, begin in ((writer, "BEGIN IMMEDIATE"), (reader, "BEGIN")):
+        event.listen(engine, "begin", _sender(begin))
+    return writer, reader
+
+
+def _sender(statement: str) -> Callable[[Connection], None]:
+    """The driver would begin by itself, but only before the first write: too late for a lock or for one moment's view."""
+
+    def send(connection: Connection) -> None:
+        connection.exec_driver_sql(statement)
+
+    return send
+
+
+def _server(url: URL) -> tuple[Engine, Engine]:
+    arguments: dict[str, Any] = {"connect_timeout": 5}
+    reading = dict(arguments)
+    if url.get_backend_name() == "postgresql":
+        arguments["application_name"] = "spangate"
+        reading |= {"application_name": "spangate read", "options": "-c default_transaction_read_only=on"}
+    common: dict[str, Any] = {"pool_pre_ping": True, "pool_timeout": BUSY, "hide_parameters": True}
+    if url.get_backend_name() == "mssql":
+        arguments, reading = {}, {}  # pyodbc names its settings in the URL
+    writer = create_engine(url, connect_args=arguments, pool_size=3, max_overflow=2, **common)
+    reader = create_engine(url, connect_args=reading, pool_size=4, max_overflow=8, **common)
+    if url.get_backend_name() == "postgresql":
+        # Repeatable read: all queries of one `read()` see the same moment, as they do on SQLite.
+        reader = reader.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
+    if url.get_backend_name() == "mysql":
+
+        def only_read(connection: Any, _: Any) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute("SET SESSION TRANSACTION READ ONLY")
+
+        event.listen(reader, "connect", only_read)
+    return writer, reader
+
+
+def _lock(connection: Connection) -> None:
+    """Holds off a second runner until this transaction ends. On SQLite BEGIN IMMEDIATE has done that already."""
+    match connection.dialect.name:
+        case "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
+        case "mysql":
+            connection.exec_driver_sql(f"SELECT GET_LOCK('spangate.upgrade', {int(BUSY)})")
+        case "mssql":
+            connection.exec_driver_sql("EXEC sp_getapplock @Resource = 'spangate.upgrade', @LockMode = 'Exclusive'")
+        case _:
+            pass
+
+
+def _seed(connection: Connection) -> None:
+    """The rows that must be there from the start: the counters, and MLflow's Default experiment."""
+    state = schema.server_state
+    there = set(connection.execute(sa.select(state.c.name)).scalars())
+    for name, number in (("version", 1), ("experiments", DEFAULT_EXPERIMENT)):
+        if name not in there:
+            connection.execute(state.insert().values(name=name, number=number))
+    experiments = schema.experiments
+    default = experiments.c.experiment_id == DEFAULT_EXPERIMENT
+    if connection.execute(sa.select(experiments.c.experiment_id).where(default)).first() is None:
+        now = time.time_ns() // 1_000_000
+        connection.execute(
+            experiments.insert().values(
+                experiment_id=DEFAULT_EXPERIMENT, name="Default", lifecycle_stage="active", created_at=now, updated_at=now
+            )
+        )
+
+
+def bump(connection: Connection) -> int:
+    """Counts one more change and returns its number.
+
+    Each management write calls this first. The row that it takes makes all such writes follow one another, so what
+    they look up (is the name free, is the secret in use) still holds when they commit, on every database.
+    """
+    state = schema.server_state
+    connection.execute(sa.update(state).where(state.c.name == "version").values(number=state.c.number + 1))
+    return version(connection)
+
+
+def version(connection: Connection) -> int:
+    """The number of the newest change."""
+    state = schema.server_state
+    return connection.execute(sa.select(state.c.number).where(state.c.name == "version")).scalar_one() or 0

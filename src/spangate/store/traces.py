@@ -1,0 +1,244 @@
+"""Traces as they were kept: found by MLflow's filters, paged by keyset. Lists never read what was said; `content` does."""
+
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from ..exchange import Content, Exchange
+from . import filters, limits, paging
+from .experiments import put
+from .faults import Invalid, NotFound
+from .packing import unpacked, unpacked_exchange
+from .schema import contents, trace_metadata, trace_tags
+from .schema import traces as table
+
+PAGE = 100
+PAGE_LIMIT = 500  # MLflow's
+
+NAME_TAG = "mlflow.traceName"
+# Metadata and tags that are columns here, not rows.
+_METADATA: dict[str, sa.Column[str]] = {
+    "mlflow.gateway.endpointId": table.c.endpoint_id,
+    "mlflow.gateway.requestType": table.c.request_type,
+    "mlflow.gateway.caller": table.c.caller,
+    "mlflow.traceInputs": table.c.request_preview,
+    "mlflow.traceOutputs": table.c.response_preview,
+}
+_TAGS: dict[str, sa.Column[str]] = {NAME_TAG: table.c.name}
+# Attributes that MLflow keeps as metadata or tags of its own.
+_ELSEWHERE = {"run_id": ("metadata", "mlflow.sourceRun"), "prompt": ("tag", "mlflow.linkedPrompts")}
+
+_TEXTS: dict[str, sa.ColumnElement[str]] = {
+    "request_id": table.c.trace_id,
+    "trace_id": table.c.trace_id,
+    "status": table.c.state,
+    "state": table.c.state,
+    "name": table.c.name,
+}
+_PLAIN: dict[str, sa.ColumnElement[int]] = {
+    "timestamp": table.c.request_time_ms,
+    "execution_time": table.c.duration_ms,
+    "end_time": table.c.request_time_ms + table.c.duration_ms,
+}
+_NUMBERS = _PLAIN | {f"{key}_ms": column for key, column in _PLAIN.items()}
+
+
+class TraceRow(Struct, frozen=True, kw_only=True):
+    """A trace as the store has it. `tags` and `metadata` are those that cannot be derived from `exchange`."""
+
+    trace_id: str
+    experiment_id: str
+    call_id: str
+    name: str
+    state: str
+    request_time_ms: int
+    duration_ms: int | None
+    request_preview: str | None
+    response_preview: str | None
+    endpoint_id: str | None
+    request_type: str | None
+    caller: str | None
+    exchange: Exchange
+    tags: dict[str, str]
+    metadata: dict[str, str]
+
+
+def search(
+    connection: Connection,
+    *,
+    experiment_ids: Sequence[str],
+    filter: str | None = None,
+    order_by: Sequence[str] = (),
+    max_results: int | None = None,
+    page_token: str | None = None,
+) -> tuple[list[TraceRow], str | None]:
+    """Newest first, if not asked otherwise. Without experiments there is nothing to find."""
+    size = PAGE if max_results is None else max_results
+    if not 1 <= size <= PAGE_LIMIT:
+        raise Invalid(f"Invalid value for max_results: {size}. It must be at least 1 and at most {PAGE_LIMIT}.")
+    dialect = connection.dialect.name
+    numbers = sorted({int(text) for text in experiment_ids if text.isascii() and text.isdigit() and len(text) <= 18})
+    query = sa.select(table).where(table.c.experiment_id.in_(numbers))
+    for comparison in filters.parse(filter or ""):
+        query = query.where(_condition(dialect, comparison))
+    orders: list[paging.Order] = []
+    for clause in order_by:
+        orders += _orders(clause)
+    orders.append(paging.Order(table.c.request_time_ms, "timestamp_ms", descending=True))
+    orders.append(paging.Order(table.c.trace_id, "request_id", descending=True))
+    rows, token = paging.Page(orders, ("traces", numbers, filter)).rows(connection, query, size, page_token)
+    return _traces(connection, rows), token
+
+
+def get(connection: Connection, trace_id: str) -> TraceRow:
+    found = batch(connection, [trace_id])
+    if not found:
+        raise NotFound(f"Trace with ID '{trace_id}' not found.")
+    return found[0]
+
+
+def batch(connection: Connection, ids: Iterable[str]) -> list[TraceRow]:
+    """Those of `ids` that there are, in the order asked for."""
+    wanted = list(dict.fromkeys(ids))
+    found: dict[str, TraceRow] = {}
+    for some in paging.chunks(wanted):
+        rows = connection.execute(sa.select(table).where(table.c.trace_id.in_(some))).all()
+        found |= {row.trace_id: row for row in _traces(connection, rows)}
+    return [found[trace_id] for trace_id in wanted if trace_id in found]
+
+
+def content(connection: Connection, ids: Iterable[str]) -> dict[str, Content]:
+    """What was said, by trace id, where it was kept."""
+    found: dict[str, Content] = {}
+    for some in paging.chunks(list(dict.fromkeys(ids))):
+        for row in connection.execute(sa.select(contents).where(contents.c.trace_id.in_(some))):
+            found[row.trace_id] = Content(
+                request=None if row.request is None else unpacked(row.request),
+                response=None if row.response is None else unpacked(row.response),
+                request_truncated=bool(row.request_truncated),
+                response_truncated=bool(row.response_truncated),
+            )
+    return found
+
+
+def set_tag(connection: Connection, trace_id: str, key: str, value: str) -> None:
+    """A person's own tag. What the gateway wrote itself cannot be changed this way."""
+    _taggable(connection, trace_id, key)
+    limits.given(value, "value", limits.TRACE_TAG, empty=True)
+    put(connection, trace_tags, {"trace_id": trace_id, "key": key}, value)
+
+
+def delete_tag(connection: Connection, trace_id: str, key: str) -> None:
+    _taggable(connection, trace_id, key)
+    condition = (trace_tags.c.trace_id == trace_id) & (trace_tags.c.key == key)
+    if connection.execute(trace_tags.delete().where(condition)).rowcount == 0:
+        raise NotFound(f"No tag with name: {key} in trace with ID {trace_id}")
+
+
+# ---------------------------------------------------------------- inside
+
+
+def _taggable(connection: Connection, trace_id: str, key: str) -> None:
+    limits.given(key, "key", limits.TAG_KEY)
+    if key in _TAGS:
+        raise Invalid(f"The tag '{key}' was written by the gateway and cannot be changed")
+    # Takes the row: two who set the same tag follow one another.
+    if connection.execute(table.update().where(table.c.trace_id == trace_id).values(name=table.c.name)).rowcount == 0:
+        raise NotFound(f"Trace with ID '{trace_id}' not found.")
+
+
+def _condition(dialect: str, comparison: filters.Comparison) -> sa.ColumnElement[bool]:
+    entity, key = (
+        _ELSEWHERE.get(comparison.key, (comparison.entity, comparison.key))
+        if comparison.entity == "attribute"
+        else (
+            comparison.entity,
+            comparison.key,
+        )
+    )
+    comparison = filters.Comparison(entity, key, comparison.op, comparison.value)
+    match entity:
+        case "attribute":
+            if key in _NUMBERS:
+                return filters.number(_NUMBERS[key], comparison)
+            if key in _TEXTS:
+                return filters.text(dialect, _TEXTS[key], comparison)
+            if key == "text":
+                return sa.or_(
+                    *(filters.text(dialect, column, comparison) for column in (table.c.request_preview, table.c.response_preview))
+                )
+            known = ", ".join(sorted({*_NUMBERS, *_TEXTS, *_ELSEWHERE, "text"}))
+            raise Invalid(f"Invalid attribute key '{key}' specified. Valid keys are {known}.")
+        case "tag" | "metadata":
+            columns, rows = (_TAGS, trace_tags) if entity == "tag" else (_METADATA, trace_metadata)
+            if key in columns:
+                return filters.text(dialect, columns[key], comparison)
+            return filters.tagged(dialect, rows, rows.c.trace_id == table.c.trace_id, comparison)
+        case _:
+            raise Invalid(f"Filters on {entity} are not available here. Use attributes, tags or metadata.")
+
+
+def _orders(clause: str) -> list[paging.Order]:
+    entity, key, descending = filters.parse_order(clause)
+    if entity == "attribute" and key in _ELSEWHERE:
+        entity, key = _ELSEWHERE[key]
+    if entity == "attribute" and key == "experiment_id":
+        return [paging.Order(table.c.experiment_id, "experiment_id", descending=descending)]
+    if entity == "attribute" and (key in _NUMBERS or key in _TEXTS):
+        name = {"trace_id": "request_id", "state": "status"}.get(key, f"{key}_ms" if key in _PLAIN else key)
+        if key in _TEXTS or name == "timestamp_ms":
+            return [paging.Order((_TEXTS | _NUMBERS)[key], name, descending=descending)]
+        return _last_if_null(_NUMBERS[key], 0, name, descending)
+    if entity in ("tag", "metadata"):
+        columns, rows = (_TAGS, trace_tags) if entity == "tag" else (_METADATA, trace_metadata)
+        value: sa.ColumnElement[str] = (
+            columns[key]
+            if key in columns
+            else sa.select(rows.c.value).where(rows.c.trace_id == table.c.trace_id, rows.c.key == key).scalar_subquery()
+        )
+        return _last_if_null(value, "", f"{entity}.{key}", descending)
+    raise Invalid(f"Invalid order_by clause '{clause}'. Traces are ordered by attributes, tags and metadata.")
+
+
+def _last_if_null(value: sa.ColumnElement[int] | sa.ColumnElement[str], neutral: object, name: str, descending: bool) -> list[paging.Order]:
+    """What has no value comes last, whatever the direction and the database."""
+    return [
+        paging.Order(sa.case((value.is_(None), 1), else_=0), f"{name} is null", descending=False),
+        paging.Order(sa.func.coalesce(value, neutral), name, descending=descending),
+    ]
+
+
+def _traces(connection: Connection, rows: Sequence[sa.Row[tuple[object, ...]]]) -> list[TraceRow]:
+    ids = [row.trace_id for row in rows]
+    tags = _pairs(connection, trace_tags, ids)
+    metadata = _pairs(connection, trace_metadata, ids)
+    return [
+        TraceRow(
+            trace_id=row.trace_id,
+            experiment_id=str(row.experiment_id),
+            call_id=row.call_id,
+            name=row.name,
+            state=row.state,
+            request_time_ms=row.request_time_ms,
+            duration_ms=row.duration_ms,
+            request_preview=row.request_preview,
+            response_preview=row.response_preview,
+            endpoint_id=row.endpoint_id,
+            request_type=row.request_type,
+            caller=row.caller,
+            exchange=unpacked_exchange(row.exchange),
+            tags=tags.get(row.trace_id, {}),
+            metadata=metadata.get(row.trace_id, {}),
+        )
+        for row in rows
+    ]
+
+
+def _pairs(connection: Connection, pairs: sa.Table, ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for some in paging.chunks(ids):
+        for row in connection.execute(sa.select(pairs).where(pairs.c.trace_id.in_(some)).order_by(pairs.c.key)):
+            found.setdefault(row.trace_id, {})[row.key] = row.value
+    return found

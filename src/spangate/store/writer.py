@@ -1,0 +1,359 @@
+"""Journal records into rows: each batch whole, with the position that it ends at, in one transaction. That is what "exactly once" rests on.
+
+The position row is taken by comparing and setting it. Who finds another position there writes nothing.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from ..exchange import AttemptRecord, Begun, Content, Exchange, Fault, JournalRecord, ProcessPosition, Status
+from . import experiments, limits, paging, schema
+from .bulk import Rows
+from .engine import Database
+from .faults import AlreadyExists
+from .packing import packed, packed_exchange, unpacked_exchange
+
+OPEN, CLOSED = "open", "closed"
+DIED = Fault("process_died", "The gateway's process ended while this call was open; how it went on is not known.")
+
+_log = logging.getLogger(__name__)
+
+_calls = Rows(schema.calls)
+_attempts = Rows(schema.attempts)
+_traces = Rows(schema.traces)
+_trace_tags = Rows(schema.trace_tags)
+_trace_metadata = Rows(schema.trace_metadata)
+_contents = Rows(schema.contents)
+_open_calls = Rows(schema.open_calls)
+_gaps = Rows(schema.journal_gaps)
+
+
+class TraceEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What the store cannot know of a trace by itself: how it reads. `record` derives it from the exchange and its content.
+
+    `tags` and `metadata` hold only what cannot be derived again from the exchange when the trace is read.
+    """
+
+    name: str
+    state: str  # OK | ERROR
+    request_preview: str | None = None
+    response_preview: str | None = None
+    tags: Mapping[str, str] = {}
+    metadata: Mapping[str, str] = {}
+
+
+class LedgerSink:
+    """`exchange.Sink` over a database."""
+
+    def __init__(
+        self,
+        database: Database,
+        trace_row: Callable[[Exchange, Content | None], TraceEntry],
+        *,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._database = database
+        self._trace_row = trace_row
+        self._clock = clock
+
+    def positions(self) -> dict[str, ProcessPosition]:
+        """Of each process that was ever drained; a closed one too, so that nobody begins it anew."""
+        columns = schema.journals.c
+        query = sa.select(columns.process_id, columns.segment, columns.byte_offset, columns.last_seq)
+        with self._database.read() as connection:
+            return {row.process_id: ProcessPosition(*row) for row in connection.execute(query)}
+
+    def keep(
+        self, before: ProcessPosition | None, after: ProcessPosition, records: Sequence[JournalRecord], *, gaps: Sequence[tuple[int, int]]
+    ) -> bool:
+        done = 0 if before is None else before.last_seq
+        batch = _Batch(after.process_id, [record for record in records if record.seq > done])
+        now = self._clock() // 1_000_000
+        try:
+            return self._keep(before, after, batch, gaps, now)
+        except AlreadyExists:
+            # Some call is there already. The position makes that impossible; but if we are wrong, a batch that can never
+            # be written would stop the ledger for good. So it is written without them, and they are counted.
+            return self._keep(before, after, batch, gaps, now, check=True)
+
+    def _keep(
+        self,
+        before: ProcessPosition | None,
+        after: ProcessPosition,
+        batch: "_Batch",
+        gaps: Sequence[tuple[int, int]],
+        now: int,
+        *,
+        check: bool = False,
+    ) -> bool:
+        with self._database.write() as connection:
+            if not _move(connection, before, after, now):
+                return False
+            twice = len(batch.twice)
+            begun, settled = batch.begun, batch.settled
+            if check:
+                there = _there(connection, schema.calls, [*begun, *settled])
+                settled = {call_id: entry for call_id, entry in settled.items() if call_id not in there}
+                waiting = _there(connection, schema.open_calls, list(begun))
+                begun = {call_id: entry for call_id, entry in begun.items() if call_id not in there | waiting}
+                twice += len(batch.settled) - len(settled) + len(batch.begun) - len(begun)
+                gaps = [gap for gap in gaps if not _gap_known(connection, after.process_id, gap)]
+            _open_calls.insert(
+                connection, [(call_id, after.process_id, seq, packed_exchange(exchange)) for call_id, (seq, exchange) in begun.items()]
+            )
+            for some in paging.chunks(list(batch.closed)):
+                connection.execute(schema.open_calls.delete().where(schema.open_calls.c.call_id.in_(some)))
+            self._write(connection, after.process_id, list(settled.values()))
+            _gaps.insert(connection, [(after.process_id, first, last, now) for first, last in gaps])
+            counts = schema.journals.c
+            connection.execute(
+                schema.journals.update()
+                .where(counts.process_id == after.process_id)
+                .values(records=counts.records + batch.size, duplicates=counts.duplicates + twice)
+            )
+            return True
+
+    def close(self, process_id: str) -> int:
+        columns = schema.open_calls.c
+        journals = schema.journals
+        now = self._clock() // 1_000_000
+        with self._database.write() as connection:
+            # Takes the row first: whoever else closes or drains this process waits, and then finds it closed.
+            connection.execute(journals.update().where(journals.c.process_id == process_id).values(state=CLOSED, updated_at=now))
+            rows = connection.execute(sa.select(columns.exchange).where(columns.process_id == process_id).order_by(columns.seq))
+            lost = [_lost(unpacked_exchange(row.exchange)) for row in rows]
+            connection.execute(schema.open_calls.delete().where(columns.process_id == process_id))
+            self._write(connection, process_id, [(exchange, None) for exchange in lost])
+        return len(lost)
+
+    def _write(self, connection: Connection, process_id: str, settled: Sequence[tuple[Exchange, Content | None]]) -> None:
+        homes = _homes(connection, settled)
+        calls: list[tuple[Any, ...]] = []
+        attempts: list[tuple[Any, ...]] = []
+        traces: list[tuple[Any, ...]] = []
+        tags: list[tuple[str, str | None, str | None]] = []
+        metadata: list[tuple[str, str | None, str | None]] = []
+        contents: list[tuple[Any, ...]] = []
+        for exchange, content in settled:
+            trace_id = exchange.trace_id
+            experiment = homes.get((exchange.experiment_id, exchange.endpoint_id))
+            calls.append(_call(process_id, exchange, experiment))
+            attempts += [_attempt(exchange.call_id, attempt) for attempt in exchange.attempts]
+            if trace_id is None or experiment is None:
+                continue
+            entry = self._entry(exchange, content)
+            traces.append(_trace(trace_id, experiment, exchange, entry))
+            tags += [
+                (trace_id, limits.kept(key, limits.TAG_KEY), limits.kept(value, limits.TRACE_TAG)) for key, value in entry.tags.items()
+            ]
+            metadata += [
+                (trace_id, limits.kept(key, limits.TAG_KEY), limits.kept(value, limits.TRACE_TAG)) for key, value in entry.metadata.items()
+            ]
+            if content is not None:
+                contents.append(
+                    (
+                        trace_id,
+                        None if content.request is None else packed(content.request),
+                        None if content.response is None else packed(content.response),
+                        content.request_truncated,
+                        content.response_truncated,
+                    )
+                )
+        for rows, values in (
+            (_calls, calls),
+            (_attempts, attempts),
+            (_traces, traces),
+            (_trace_tags, tags),
+            (_trace_metadata, metadata),
+            (_contents, contents),
+        ):
+            rows.insert(connection, values)
+
+    def _entry(self, exchange: Exchange, content: Content | None) -> TraceEntry:
+        try:
+            return self._trace_row(exchange, content)
+        except Exception:
+            # The bill must not wait for a preview that cannot be made.
+            _log.exception("no preview of call %s", exchange.call_id)
+            return TraceEntry(name=f"gateway/{exchange.endpoint}", state="OK" if exchange.status is Status.ok else "ERROR")
+
+
+class _Batch:
+    """Records of one process, sorted by what they do: a call that begins and settles in one batch was never open."""
+
+    def __init__(self, process_id: str, records: Sequence[JournalRecord]) -> None:
+        self.process_id = process_id
+        self.size = len(records)
+        self.begun: dict[str, tuple[int, Exchange]] = {}
+        self.settled: dict[str, tuple[Exchange, Content | None]] = {}
+        self.closed: list[str] = []  # settled here, begun in an earlier batch, or never
+        self.twice: list[str] = []
+        for record in records:
+            call_id = record.exchange.call_id
+            if call_id in self.settled:
+                self.twice.append(call_id)
+            elif isinstance(record, Begun):
+                self.begun[call_id] = (record.seq, record.exchange)
+            else:
+                self.settled[call_id] = (record.exchange, record.content)
+                if self.begun.pop(call_id, None) is None:
+                    self.closed.append(call_id)
+
+
+# ---------------------------------------------------------------- rows
+
+
+def _call(process_id: str, exchange: Exchange, experiment: int | None) -> tuple[Any, ...]:
+    fault = exchange.fault
+    return (
+        exchange.call_id,
+        process_id,
+        exchange.received_at,
+        exchange.duration,
+        exchange.first_token,
+        limits.kept(exchange.format, 64) or "",
+        limits.kept(exchange.request_type, 64) or "",
+        limits.kept(exchange.endpoint_id, 64),
+        limits.kept(exchange.endpoint, limits.NAME),
+        experiment,
+        limits.kept(exchange.model, limits.MODEL),
+        exchange.stream,
+        limits.kept(exchange.caller_id, 64),
+        limits.kept(exchange.caller, limits.NAME),
+        limits.kept(exchange.agent, limits.NAME),
+        exchange.request_bytes,
+        exchange.status.value,
+        exchange.http_status,
+        None if fault is None else limits.kept(fault.kind, 64),
+        None if fault is None else limits.kept(fault.message, 1_000),
+        len(exchange.attempts),
+    )
+
+
+def _attempt(call_id: str, attempt: AttemptRecord) -> tuple[Any, ...]:
+    usage, fault = attempt.usage, attempt.fault
+    return (
+        call_id,
+        attempt.no,
+        limits.kept(attempt.provider, 64) or "",
+        limits.kept(attempt.model, limits.MODEL) or "",
+        limits.kept(attempt.format, 64) or "",
+        limits.kept(attempt.model_definition_id, 64),
+        limits.kept(attempt.secret_id, 64),
+        attempt.started,
+        attempt.headed,
+        attempt.first_token,
+        attempt.ended,
+        attempt.status.value,
+        attempt.http_status,
+        limits.kept(attempt.upstream_request_id, 255),
+        limits.kept(attempt.response_id, 255),
+        limits.kept(attempt.response_model, limits.MODEL),
+        limits.kept(attempt.stop_reason, 255),
+        usage.input,
+        usage.output,
+        usage.cache_read,
+        usage.cache_write,
+        usage.cache_write_5m,
+        usage.cache_write_1h,
+        usage.reasoning,
+        usage.audio_input,
+        usage.audio_output,
+        limits.kept(",".join(usage.invalid), 255) if usage.invalid else None,
+        attempt.provenance.value,
+        None if fault is None else limits.kept(fault.kind, 64),
+        None if fault is None else limits.kept(fault.message, 1_000),
+    )
+
+
+def _trace(trace_id: str, experiment: int, exchange: Exchange, entry: TraceEntry) -> tuple[Any, ...]:
+    return (
+        trace_id,
+        experiment,
+        exchange.call_id,
+        limits.kept(entry.name, limits.NAME) or "",
+        "ERROR" if exchange.status is Status.unknown else entry.state,
+        exchange.received_at // 1_000_000,
+        None if exchange.duration is None else exchange.duration // 1_000_000,
+        limits.kept(entry.request_preview, limits.PREVIEW),
+        limits.kept(entry.response_preview, limits.PREVIEW),
+        limits.kept(exchange.endpoint_id, 64),
+        limits.kept(exchange.request_type, 64),
+        limits.kept(exchange.agent, limits.NAME),
+        packed_exchange(exchange),
+    )
+
+
+def _lost(exchange: Exchange) -> Exchange:
+    """What is known of a call whose process died: that it began."""
+    attempts = tuple(msgspec.structs.replace(attempt, status=Status.unknown) for attempt in exchange.attempts)
+    return msgspec.structs.replace(exchange, status=Status.unknown, fault=exchange.fault or DIED, attempts=attempts)
+
+
+# ---------------------------------------------------------------- positions and experiments
+
+
+def _move(connection: Connection, before: ProcessPosition | None, after: ProcessPosition, now: int) -> bool:
+    """Takes the position row and moves it, if it is still where the batch was read from."""
+    journals = schema.journals
+    if before is None:
+        known = sa.select(journals.c.process_id).where(journals.c.process_id == after.process_id)
+        if connection.execute(known).first() is not None:
+            return False
+        values = {"segment": after.segment, "byte_offset": after.offset, "last_seq": after.last_seq, "created_at": now, "updated_at": now}
+        row = journals.insert().values(process_id=after.process_id, records=0, duplicates=0, state=OPEN, **values)
+        connection.execute(row)  # if another drain is inserting it too, this waits for its commit and fails: see `keep`
+        return True
+    same = sa.and_(
+        journals.c.process_id == before.process_id,
+        journals.c.segment == before.segment,
+        journals.c.byte_offset == before.offset,
+        journals.c.last_seq == before.last_seq,
+        journals.c.state == OPEN,
+    )
+    moved = journals.update().where(same).values(segment=after.segment, byte_offset=after.offset, last_seq=after.last_seq, updated_at=now)
+    return connection.execute(moved).rowcount == 1
+
+
+def _there(connection: Connection, table: sa.Table, call_ids: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for some in paging.chunks(call_ids):
+        found |= set(connection.execute(sa.select(table.c.call_id).where(table.c.call_id.in_(some))).scalars())
+    return found
+
+
+def _gap_known(connection: Connection, process_id: str, gap: tuple[int, int]) -> bool:
+    gaps = schema.journal_gaps.c
+    query = sa.select(gaps.first_seq).where(gaps.process_id == process_id, gaps.first_seq == gap[0])
+    return connection.execute(query).first() is not None
+
+
+def _homes(connection: Connection, settled: Sequence[tuple[Exchange, Content | None]]) -> dict[tuple[str | None, str | None], int]:
+    """(experiment, endpoint) of the calls -> where their traces go.
+
+    That is the experiment in force when the call was made. If it was deleted since, the endpoint's own of now; if there
+    is none (the endpoint is gone too, or not tracked any more) the deleted one, where the trace is found if it is restored.
+    """
+    wanted = {(exchange.experiment_id, exchange.endpoint_id) for exchange, _ in settled if exchange.experiment_id}
+    homes: dict[tuple[str | None, str | None], int] = {}
+    awake: dict[str, int | None] = {}
+    for experiment_id, endpoint_id in wanted:
+        if not experiment_id or not (experiment_id.isascii() and experiment_id.isdigit()):
+            continue
+        if experiment_id not in awake:
+            awake[experiment_id] = experiments.active(connection, experiment_id)
+        home = awake[experiment_id]
+        if home is None:
+            home = connection.execute(
+                sa.select(schema.endpoints.c.experiment_id).where(
+                    schema.endpoints.c.endpoint_id == endpoint_id, schema.endpoints.c.usage_tracking == sa.true()
+                )
+            ).scalar()
+        homes[experiment_id, endpoint_id] = int(experiment_id) if home is None else home
+    return homes
