@@ -38,7 +38,7 @@ HEADER_SIZE = HEADER.size + 4
 FRAME = struct.Struct("<II")
 SEGMENT_LIMIT = 64 << 20
 RECORD_LIMIT = 256 << 20  # past any body limit that makes sense; a longer length on disk is damage
-WINDOW = 8 << 20  # read at once; a longer record is read whole
+WINDOW = 1 << 20  # read at once; a longer record is read whole
 SUFFIX = ".journal"
 
 _U32 = struct.Struct("<I")
@@ -263,17 +263,26 @@ class FileJournal:
         self._directory_synced = False
 
     def _make_segment(self, number: int) -> int:
+        for _ in range(3):
+            with contextlib.suppress(_Swept):
+                return self._try_segment(number)
+        raise OSError(errno.EAGAIN, "the journal's new segment was removed again and again")
+
+    def _try_segment(self, number: int) -> int:
         path = segment_path(self.directory, self.process_id, number)
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
         fd = self._disk.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
         try:
             if not self._disk.lock(fd):
-                raise OSError(errno.EAGAIN, f"{temporary} is locked by another process")
+                raise _Swept
             header = HEADER.pack(MAGIC, VERSION, uuid.UUID(self.process_id).bytes, number, self.seq + 1)
             header += _U32.pack(_crc(header))
             if self._disk.write(fd, header) != len(header):
                 raise OSError(errno.ENOSPC, "the journal's header could not be written")
-            self._disk.rename(temporary, path)
+            try:
+                self._disk.rename(temporary, path)
+            except FileNotFoundError:
+                raise _Swept from None
         except BaseException:
             self._disk.close(fd)
             with contextlib.suppress(OSError):
@@ -326,6 +335,10 @@ class FileJournal:
             self._wake.set()
 
 
+class _Swept(Exception):
+    """A drain took the new segment for one of a dead process, between its making and its locking."""
+
+
 def _tell(future: asyncio.Future[None], fault: OSError | None) -> None:
     if future.done():  # the waiter was cancelled
         return
@@ -347,12 +360,16 @@ class Torn(Exception):
 
 
 class Corrupt(Exception):
-    """The bytes at `at` are no record and were not left by an unfinished write. Whole records go on at `resumes`, if at all."""
+    """The bytes at `at` are no record and were not left by an unfinished write. Whole records go on at `resumes`, if at all.
 
-    def __init__(self, at: int, resumes: int | None, why: str) -> None:
+    `whole`: it is one record, which ends at `resumes`, but not one that this program knows.
+    """
+
+    def __init__(self, at: int, resumes: int | None, why: str, *, whole: bool = False) -> None:
         super().__init__(f"{why} at {at}, " + (f"goes on at {resumes}" if resumes is not None else "nothing readable after it"))
         self.at = at
         self.resumes = resumes
+        self.whole = whole
 
 
 class Newer(Exception):
@@ -407,7 +424,7 @@ def read_segment(path: Path, offset: int = 0, *, window: int = WINDOW) -> Iterat
             try:
                 record = _decoder.decode(payload)
             except msgspec.MsgspecError as error:  # whole, but not ours: go on behind it
-                raise Corrupt(start + position - FRAME.size - length, start + position, f"unknown record ({error})") from None
+                raise Corrupt(start + position - FRAME.size - length, start + position, f"unknown record ({error})", whole=True) from None
             yield record, start + position
 
 

@@ -1,0 +1,67 @@
+"""The snapshot file is always one whole snapshot, and never older than the last one that was published.
+
+Workers look at it each 200 ms; a management write publishes before it is answered, and whatever another host's control
+wrote is found by the version counter.
+"""
+
+import os
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from spangate.exchange import SealedKey, Snapshot
+from spangate.record.journal import Disk
+from spangate.store.engine import Database
+from spangate.store.snapshot import snapshot, version
+
+
+class Publisher:
+    """Any thread may publish; one does at a time. `keys`: those that may call, which the file holds as digests."""
+
+    def __init__(self, database: Database, path: Path, keys: Sequence[SealedKey], *, disk: Disk | None = None) -> None:
+        self._database = database
+        self._path = path
+        self._keys = tuple(keys)
+        self._disk = disk or Disk()
+        self._one = threading.Lock()
+        self._published: Snapshot | None = None
+
+    @property
+    def version(self) -> int | None:
+        """Of the file that this process wrote last; None before the first."""
+        return None if self._published is None else self._published.version
+
+    def publish(self) -> bool:
+        """Writes the file if the database has moved on, if this process has not written it yet, or if it is gone. Returns whether it did.
+
+        When it has returned, all that was committed before the call is in the file. The first one is written even if the file
+        has the same version: the keys may be others.
+        """
+        with self._one, self._database.read() as connection:
+            if self._published is not None and version(connection) == self._published.version and self._path.exists():
+                return False
+            current = snapshot(connection, self._keys)
+            self._write(msgspec.msgpack.encode(current))
+            self._published = current
+            return True
+
+    def _write(self, content: bytes) -> None:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")  # made with mode 0600
+        temporary = Path(name)
+        try:
+            try:
+                rest = memoryview(content)
+                while rest:
+                    rest = rest[self._disk.write(fd, rest) :]
+                self._disk.sync(fd)
+            finally:
+                self._disk.close(fd)
+            self._disk.rename(temporary, self._path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        self._disk.sync_directory(self._path.parent)
