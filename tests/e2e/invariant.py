@@ -171,7 +171,8 @@ def clients(books: Books, killed: bool) -> Iterable[str]:
         if call.agent != seen.id or (call.stream != seen.stream and call.status != "refused"):
             yield f"another call: {what}"
         if seen.whole:
-            if call.status not in ("ok", "client_gone") or call.http_status != seen.status:
+            # Settled before the last frame leaves: who has the end of the answer has an ok in the ledger, whatever came after.
+            if (call.status, call.http_status) != ("ok", seen.status):
                 yield f"the client has the whole answer, the ledger says otherwise: {what}"
             last = call.attempts[-1] if call.attempts else None
             told = None not in (seen.input, seen.output) and seen.id in served and served[seen.id].reported
