@@ -10,16 +10,13 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.engine.mock import create_mock_engine
-from sqlalchemy.schema import SchemaItem
 
+from .drift import drift
 from .engine import config
 from .schema import metadata
 
@@ -40,13 +37,6 @@ def golden(dialect: str) -> str:
         f"-- ---------------------------------------------------------------- the schema\n\n{_schema(dialect)}\n"
         f"-- ---------------------------------------------------------------- the revisions\n\n{_revisions(dialect)}"
     )
-
-
-def drift(connection: Connection) -> Iterator[str]:
-    """Where the tables of a live database are not what the schema says."""
-    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-    for difference in compare_metadata(context, metadata):
-        yield _said(difference)
 
 
 def faults() -> Iterator[str]:
@@ -71,14 +61,6 @@ def faults() -> Iterator[str]:
                     yield f"table {table}: the migrations say {one.get(table)}, the schema says {other.get(table)}"
     migrated.dispose()
     declared.dispose()
-
-
-def _said(difference: Any) -> str:
-    """One line for one of Alembic's differences, which are tuples, or lists of them for one column."""
-    if isinstance(difference, list | tuple):
-        parts: list[Any] = list(difference)  # pyright: ignore[reportUnknownArgumentType]
-        return " ".join(_said(part) for part in parts)
-    return repr(difference) if isinstance(difference, SchemaItem) else str(difference)
 
 
 def _schema(dialect: str) -> str:

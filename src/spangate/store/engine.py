@@ -20,6 +20,7 @@ from msgspec import Struct
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
 from . import schema
+from .drift import drift
 from .faults import AlreadyExists, Invalid, StoreFault, Unavailable
 
 BUSY = 10.0  # s that a writer waits for another before it says so
@@ -96,8 +97,7 @@ class Database:
         steps = [script.revision for script in reversed(list(scripts.walk_revisions("base", to)))]
         done: list[str] = []
         while True:
-            with self.write() as connection:
-                _lock(connection)
+            with self.write() as connection, _locked(connection):
                 now = MigrationContext.configure(connection).get_current_revision()
                 if now is not None and now not in steps:
                     if now in {script.revision for script in scripts.walk_revisions()}:
@@ -116,8 +116,6 @@ class Database:
 
     def check(self) -> Check:
         """Whether the tables are what the schema says, and whether the database is sound."""
-        from .ddl import drift
-
         head = ScriptDirectory.from_config(config()).get_current_head() or ""
         revision = self.current()
         if revision != head:
@@ -215,15 +213,17 @@ def _sender(statement: str) -> Callable[[Connection], None]:
 
 
 def _server(url: URL) -> tuple[Engine, Engine]:
-    arguments: dict[str, Any] = {"connect_timeout": 5}
-    reading = dict(arguments)
-    if url.get_backend_name() == "postgresql":
-        arguments["application_name"] = "spangate"
-        reading |= {"application_name": "spangate read", "options": "-c default_transaction_read_only=on"}
+    writing: dict[str, Any] = {} if "connect_timeout" in url.query else {"connect_timeout": 5}
+    match url.get_backend_name():
+        case "postgresql":
+            options = " ".join([*url.normalized_query.get("options", ()), "-c default_transaction_read_only=on"])
+            reading = {**writing, "options": options}
+        case "mssql":
+            writing, reading = {}, {}  # pyodbc names its settings in the URL
+        case _:
+            reading = writing
     common: dict[str, Any] = {"pool_pre_ping": True, "pool_timeout": BUSY, "hide_parameters": True}
-    if url.get_backend_name() == "mssql":
-        arguments, reading = {}, {}  # pyodbc names its settings in the URL
-    writer = create_engine(url, connect_args=arguments, pool_size=3, max_overflow=2, **common)
+    writer = create_engine(url, connect_args=writing, pool_size=3, max_overflow=2, **common)
     reader = create_engine(url, connect_args=reading, pool_size=4, max_overflow=8, **common)
     if url.get_backend_name() == "postgresql":
         # Repeatable read: all queries of one `read()` see the same moment, as they do on SQLite.
@@ -238,17 +238,24 @@ def _server(url: URL) -> tuple[Engine, Engine]:
     return writer, reader
 
 
-def _lock(connection: Connection) -> None:
-    """Holds off a second runner until this transaction ends. On SQLite BEGIN IMMEDIATE has done that already."""
+@contextmanager
+def _locked(connection: Connection) -> Generator[None]:
+    """Holds off a second runner, until this transaction ends or longer. On SQLite BEGIN IMMEDIATE has done that already."""
     match connection.dialect.name:
         case "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
-        case "mysql":
+            yield
+        case "mysql":  # the lock is the session's: its DDL commits as it goes
             connection.exec_driver_sql(f"SELECT GET_LOCK('spangate.upgrade', {int(BUSY)})")
+            try:
+                yield
+            finally:
+                connection.exec_driver_sql("SELECT RELEASE_LOCK('spangate.upgrade')")
         case "mssql":
             connection.exec_driver_sql("EXEC sp_getapplock @Resource = 'spangate.upgrade', @LockMode = 'Exclusive'")
+            yield
         case _:
-            pass
+            yield
 
 
 def _seed(connection: Connection) -> None:

@@ -12,7 +12,7 @@ from ..envelope import Keyring
 from . import limits
 from .engine import bump
 from .faults import AlreadyExists, InUse, Invalid, NotFound
-from .schema import model_definitions
+from .schema import model_definitions, server_state
 from .schema import secrets as table
 
 FIELD = "values"  # what the envelope is bound to, with the secret's id
@@ -119,6 +119,19 @@ def delete(connection: Connection, secret_id: str) -> None:
     if user is not None:
         raise InUse(f"Cannot delete secret that is currently in use by model definitions, such as '{user}'. Delete or change them first.")
     connection.execute(table.delete().where(table.c.secret_id == secret_id))
+
+
+def bind(connection: Connection, keyring: Keyring) -> None:
+    """Writes down at the first start which key-encryption key seals here, and refuses another one from then on."""
+    bump(connection)
+    known = connection.execute(sa.select(server_state.c.text).where(server_state.c.name == "kek")).scalar()
+    if known is None:
+        connection.execute(server_state.insert().values(name="kek", text=keyring.fingerprint))
+    elif known != keyring.fingerprint:
+        raise Invalid(
+            f"The secrets of this database are sealed with another key-encryption key: {known}, not {keyring.fingerprint}. "
+            "Start with the key that was used before."
+        )
 
 
 def masked(value: str) -> str:

@@ -1,0 +1,26 @@
+"""Where the tables of a live database are not what the schema says."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+from sqlalchemy.schema import SchemaItem
+
+from .schema import metadata
+
+
+def drift(connection: Connection) -> Iterator[str]:
+    """One line for each difference."""
+    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+    for difference in compare_metadata(context, metadata):
+        yield _said(difference)
+
+
+def _said(difference: Any) -> str:
+    """One line for one of Alembic's differences, which are tuples, or lists of them for one column."""
+    if isinstance(difference, list | tuple):
+        parts: list[Any] = list(difference)  # pyright: ignore[reportUnknownArgumentType]
+        return " ".join(_said(part) for part in parts)
+    return repr(difference) if isinstance(difference, SchemaItem) else str(difference)
