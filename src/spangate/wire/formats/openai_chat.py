@@ -183,6 +183,15 @@ class _Chunk(msgspec.Struct):
 _thin_chunk = msgspec.json.Decoder(_Chunk)
 
 
+def _plain(choice: dict[str, object]) -> dict[str, object]:
+    """The choice, its tool calls without the index that only deltas have."""
+    message = lenient.mapping(choice["message"]) or {}
+    if not message.get("tool_calls"):
+        return choice
+    calls = [{name: value for name, value in call.items() if name != "index"} for call in objects(message["tool_calls"])]
+    return {**choice, "message": {**message, "tool_calls": calls}}
+
+
 def decoder(fold_limit: int) -> "Decoder":
     return Decoder(fold_limit)
 
@@ -212,7 +221,7 @@ class Decoder(SseDecoder):
     def folded(self) -> dict[str, object]:
         """The plain answer so far, as values."""
         answer = {"id": None, "object": "chat.completion", **self._envelope.fields}
-        answer["choices"] = [self._choices[index] for index in sorted(self._choices)]
+        answer["choices"] = [_plain(self._choices[index]) for index in sorted(self._choices)]
         if self._usage is not None:
             answer["usage"] = self._usage
         return answer

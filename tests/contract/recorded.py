@@ -1,0 +1,17 @@
+"""Answers in the exact wire shapes of OpenAI and Anthropic, and of servers that differ, byte for byte. Written by us."""
+
+from pathlib import Path
+
+HERE = Path(__file__).parent / "recordings"
+FORMATS = {"openai": "openai.chat", "anthropic": "anthropic.messages"}
+STREAMS = sorted(f"{path.parent.name}/{path.name}" for path in HERE.glob("*/*.sse"))
+LINE_ENDS = {"lf": b"\n", "crlf": b"\r\n", "cr": b"\r"}
+
+
+def recorded(name: str, line_end: bytes = b"\n") -> bytes:
+    """No recording holds a line end other than between lines, so they can be replaced."""
+    return (HERE / name).read_bytes().replace(b"\n", line_end)
+
+
+def format_of(name: str) -> str:
+    return FORMATS[name.partition("/")[0]]

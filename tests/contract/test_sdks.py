@@ -1,0 +1,75 @@
+"""The official SDKs as second opinion: what they make of a recorded stream is what our fold says."""
+
+import json
+from typing import Any
+
+import anthropic
+import httpx
+import openai
+import pytest
+from openai._streaming import SSEDecoder
+
+from spangate.wire.events import UsageReported
+from spangate.wire.formats import FORMATS
+from spangate.wire.framing.sse import Frames
+from tests.contract.recorded import STREAMS, format_of, recorded
+
+
+def replay(name: str) -> httpx.Client:
+    """An HTTP client whose every answer is the recording."""
+    answer = httpx.Response(200, headers={"content-type": "text/event-stream"}, content=recorded(name))
+    return httpx.Client(transport=httpx.MockTransport(lambda _: answer))
+
+
+def folded(name: str) -> tuple[dict[str, Any], list[UsageReported]]:
+    decoder = FORMATS[format_of(name)].decoder(1 << 20)
+    events = decoder.feed(recorded(name))
+    answer = decoder.answer()
+    assert answer is not None
+    return json.loads(answer[0]), [event for event in events if isinstance(event, UsageReported)]
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_openais_reader_sees_the_same_data(name: str) -> None:
+    body = recorded(name).removeprefix(b"\xef\xbb\xbf")
+    theirs = [event.data for event in SSEDecoder().iter_bytes(iter([body])) if event.data]
+    assert [frame.data.decode() for frame in Frames().feed(body) if frame.data] == theirs
+
+
+@pytest.mark.parametrize("name", ["openai/text.sse", "openai/tools.sse", "openai/two_choices.sse"])
+def test_openais_sdk_folds_alike(name: str) -> None:
+    with (
+        replay(name) as http,
+        openai.OpenAI(api_key="k", base_url="https://example.com", http_client=http) as client,
+        client.chat.completions.stream(model="m", messages=[]) as stream,
+    ):
+        for _ in stream:
+            theirs = stream.current_completion_snapshot.model_dump()
+    ours, reported = folded(name)
+    assert len(ours["choices"]) == len(theirs["choices"])
+    for mine, other in zip(ours["choices"], theirs["choices"], strict=True):
+        assert mine["finish_reason"] == other["finish_reason"]
+        assert mine["message"].get("content") == other["message"].get("content")
+        assert [
+            (call["id"], call["function"]["name"], call["function"]["arguments"]) for call in mine["message"].get("tool_calls") or []
+        ] == [(call["id"], call["function"]["name"], call["function"]["arguments"]) for call in other["message"].get("tool_calls") or []]
+    assert reported[-1].usage.input == theirs["usage"]["prompt_tokens"]
+    assert reported[-1].usage.output == theirs["usage"]["completion_tokens"]
+
+
+@pytest.mark.parametrize("name", ["anthropic/text.sse", "anthropic/thinking_tools.sse"])
+def test_anthropics_sdk_folds_alike(name: str) -> None:
+    with (
+        replay(name) as http,
+        anthropic.Anthropic(api_key="k", base_url="https://example.com", http_client=http) as client,
+        client.messages.stream(model="m", max_tokens=1, messages=[]) as stream,
+    ):
+        theirs = stream.get_final_message().model_dump()
+    ours, reported = folded(name)
+    assert len(ours["content"]) == len(theirs["content"])
+    for mine, other in zip(ours["content"], theirs["content"], strict=True):
+        assert mine == {key: other[key] for key in mine}
+    assert ours["stop_reason"] == theirs["stop_reason"]
+    usage = theirs["usage"]
+    assert reported[-1].usage.output == usage["output_tokens"]
+    assert reported[-1].usage.input == usage["input_tokens"] + usage["cache_read_input_tokens"] + usage["cache_creation_input_tokens"]
