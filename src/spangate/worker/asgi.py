@@ -1,0 +1,58 @@
+"""The few things that we say in ASGI, without a framework in between."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+JSON = (b"content-type", b"application/json")
+
+
+class Disconnected(Exception):
+    """The client left before it had said all."""
+
+
+class TooLarge(Exception):
+    """The body is longer than it may be."""
+
+
+async def respond(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    """A whole reply."""
+    headers = [*headers, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def whole_body(receive: Receive, limit: int) -> bytes:
+    """Stops reading at the limit."""
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        body: bytes = message.get("body", b"")
+        if len(body) > limit:
+            raise TooLarge
+        return body
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in body_of_message(message, receive):
+        size += len(piece)
+        if size > limit:
+            raise TooLarge
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+async def body_of_message(message: Message, receive: Receive) -> AsyncIterator[bytes]:
+    """The pieces of a body from its first message on."""
+    while True:
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        piece: bytes = message.get("body", b"")
+        if piece:
+            yield piece
+        if not message.get("more_body"):
+            return
+        message = await receive()

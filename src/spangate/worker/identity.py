@@ -1,0 +1,57 @@
+"""Who calls. The key is looked for where each client's SDK puts it, and never in the query string, which ends up in logs."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+
+from spangate.exchange import Caller, SealedKey
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+AGENT = 200  # characters kept of what a client calls itself
+_PLAIN = frozenset({b"x-api-key", b"x-goog-api-key", b"api-key"})
+
+
+def caller(headers: Headers, keys: Mapping[bytes, SealedKey]) -> Caller | None:
+    """None: no key was shown, or none that is known. `keys` is by digest, so the look-up's time says nothing of a key."""
+    for shown in keys_shown(headers):
+        key = keys.get(hashlib.sha256(shown).digest())
+        if key is not None:
+            return Caller(key_id=key.key_id, name=key.name, role=key.role, agent=agent(headers))
+    return None
+
+
+def keys_shown(headers: Headers) -> Iterator[bytes]:
+    """A client may show several, such as a coding agent with a login of its own; one that is known is enough."""
+    for name, value in headers:
+        if name in _PLAIN:
+            yield value.strip()
+        elif name == b"authorization":
+            scheme, _, rest = value.partition(b" ")
+            scheme = scheme.lower()
+            if scheme == b"bearer":
+                yield rest.strip()
+            elif scheme == b"basic":  # mlflow: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD
+                password = _password(rest.strip())
+                if password is not None:
+                    yield password
+
+
+def _password(encoded: bytes) -> bytes | None:
+    try:
+        _, colon, password = base64.b64decode(encoded, validate=True).partition(b":")
+    except binascii.Error:
+        return None
+    return password if colon else None
+
+
+def agent(headers: Headers) -> str:
+    """What MLflow's header says, else the product part of the User-Agent: `OpenAI/Python`, not its version."""
+    product = b""
+    for name, value in headers:
+        if name == b"x-mlflow-gateway-caller" and value.strip():
+            return value.strip().decode("utf-8", "replace")[:AGENT]
+        if name == b"user-agent":
+            product = value
+    return product.partition(b"/")[0].strip().decode("utf-8", "replace")[:AGENT]
