@@ -8,30 +8,26 @@ import os
 import secrets
 import signal
 import socket
+import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import uvicorn
 import uvloop
 from fastapi import FastAPI
-from starlette.responses import PlainTextResponse
 
-from .. import __version__
 from ..config import Settings
 from ..envelope import Keyring, load_or_make_key, parse_key, publish_private
 from ..exchange import SealedKey
-from ..record.spans import trace_row
 from ..store.engine import Database
 from ..store.writer import LedgerSink
-from . import door, problems
-from .admin import ledger, providers, reference, status
-from .chores import Chore
+from . import api, door
+from .chores import Chore, Health
 from .desk import Desk
-from .drain import Drain
-from .mlflow import endpoints, experiments, models, operations, traces, unserved
-from .mlflow import secrets as mlflow_secrets
-from .policy import Guarded, Identity, Policy, allows, check
+from .drain import Backlog, Drain
+from .mlflow import traces
+from .policy import Identity
 from .publish import Publisher
 
 log = logging.getLogger("spangate.control")
@@ -39,9 +35,7 @@ log = logging.getLogger("spangate.control")
 DRAIN_PAUSE = 0.05  # s; a settled call is in the database about this much later
 LOOK_PAUSE = 1.0  # s between looks at the version counter: another host's control may have written
 REOPEN_PAUSE = 1.0
-CLOSING = 20.0  # s that the last drain may take when the database answers slowly; what is left is drained at the next start
-# mlflow's client writes spans over REST only to a server of 3.4 or later, and parses this text as a version.
-MLFLOW_VERSION = "3.17.2"
+CLOSING = 45.0  # s that the last drain may take when the database answers slowly; what is left is drained at the next start
 
 
 def main(settings: Settings) -> None:
@@ -61,34 +55,36 @@ class Control:
     """The parts of the process, wired together. Nothing runs before `start`."""
 
     def __init__(self, settings: Settings, *, now: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
-        self.settings = settings
-        keyring = Keyring(parse_key(settings.kek) if settings.kek else load_or_make_key(settings.kek_file))
+        self.keyring = Keyring(parse_key(settings.kek) if settings.kek else load_or_make_key(settings.kek_file))
         keys = (admin_key(settings),)
         self.database = Database(settings.database_url)
-        self.sink = LedgerSink(self.database, trace_row)
+        self.sink = LedgerSink(self.database, traces.entry)
         self.drain = Drain(settings.journals_dir, self.sink)
         self.publisher = Publisher(self.database, settings.snapshot_file, keys)
         self.opening = Chore("open the database", self._open, pause=REOPEN_PAUSE)
         self.publishing = Chore("publish", self._publish, pause=LOOK_PAUSE)
-        self.draining = Chore("drain", self.drain.drain_once, pause=DRAIN_PAUSE)
-        self.keyring = keyring
-        desk = Desk(self.database, keyring, self.publish, now, settings.allow_private_upstreams)
-        self.app = application(desk, Identity(keys), body_limit=int(settings.body_limit))
+        self.draining = Chore("drain", self._drain, pause=DRAIN_PAUSE)
+        desk = Desk(self.database, self.keyring, self.publish, now, settings.allow_private_upstreams)
+        self.app = api.application(desk, Identity(keys), self, body_limit=int(settings.body_limit))
         self._opened = False
+        self._emptied = time.monotonic()
 
     def start(self) -> None:
         """Serves at once; what needs the database begins when that can be reached."""
         self.opening.once()
-        self.opening.start()
+        if not self._opened:
+            self.opening.start()
 
     def stop(self) -> None:
-        self.opening.stop(CLOSING)
-        self.publishing.stop(CLOSING)
-        self.draining.stop(CLOSING)
+        """After the workers: takes what they left in the journals, as far as the database is there to take it."""
+        for chore in (self.opening, self.publishing, self.draining):
+            chore.stop(CLOSING)
         deadline = time.monotonic() + CLOSING
         while self._opened and self.draining.once() and time.monotonic() < deadline:
             pass
         self.database.close()
+
+    # ------------------------------------------------------------ chores
 
     def publish(self) -> None:
         """Returns when the workers can see what was written; if it fails, the publishing chore tries on."""
@@ -101,37 +97,32 @@ class Control:
             self.publishing.once()
             self.publishing.start()
             self.draining.start()
+            self.opening.finish()
         return False
 
     def _publish(self) -> bool:
         self.publisher.publish()
         return False
 
+    def _drain(self) -> bool:
+        more = self.drain.drain_once()
+        if not more:
+            self._emptied = time.monotonic()
+        return more
 
-def application(desk: Desk, identity: Identity, *, body_limit: int) -> FastAPI:
-    app = FastAPI(title="Spangate", version=__version__, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.router.route_class = Guarded
-    app.state.identity = identity
-    app.state.body_limit = body_limit
-    problems.install(app)
+    # ------------------------------------------------------------ for /api/v1/status
 
-    @app.get("/version", include_in_schema=False)
-    @allows(Policy.open)
-    def version() -> PlainTextResponse:  # pyright: ignore[reportUnusedFunction]
-        return PlainTextResponse(MLFLOW_VERSION)
+    def backlog(self) -> Backlog:
+        return self.drain.backlog()
 
-    @app.get("/health", include_in_schema=False)
-    @allows(Policy.open)
-    def health() -> PlainTextResponse:  # pyright: ignore[reportUnusedFunction]
-        return PlainTextResponse("OK")
+    def backlog_age(self) -> float:
+        return time.monotonic() - self._emptied
 
-    for noun in (mlflow_secrets, models, endpoints, experiments, traces):
-        operations.mount(app, desk, noun.OPERATIONS)
-    for own in (status, ledger, providers, reference):
-        own.mount(app)
-    unserved.mount(app)
-    check(app)
-    return app
+    def published(self) -> int | None:
+        return self.publisher.version
+
+    def chores(self) -> Mapping[str, Health]:
+        return {"database": self.opening.health, "drain": self.draining.health, "publish": self.publishing.health}
 
 
 def admin_key(settings: Settings) -> SealedKey:
@@ -164,18 +155,21 @@ async def _serve(app: FastAPI, sock: socket.socket) -> None:
 
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop)
-    # Ctrl-C reaches the whole process group at once; the supervisor ends the workers first and us last, so that the drain sees all.
+    # The supervisor ends the workers first and us last, so that the last drain sees all; Ctrl-C is for it alone.
     loop.add_signal_handler(signal.SIGINT, lambda: None)
-    orphaned = asyncio.create_task(_parent_gone(stop))
-    try:
-        await server.serve(sockets=[sock])
-    finally:
-        orphaned.cancel()
+    _when_orphaned(loop, stop)
+    await server.serve(sockets=[sock])
 
 
-async def _parent_gone(then: Callable[[], None]) -> None:
-    parent = os.getppid()
-    while os.getppid() == parent:
-        await asyncio.sleep(0.5)
-    log.warning("the supervisor is gone; stopping")
-    then()
+def _when_orphaned(loop: asyncio.AbstractEventLoop, then: Callable[[], None]) -> None:
+    """The supervisor holds the other end of our stdin: when that ends, it is gone."""
+    stdin = 0
+
+    def look() -> None:
+        if not os.read(stdin, 4096):
+            loop.remove_reader(stdin)
+            log.warning("the supervisor is gone; stopping")
+            then()
+
+    if stat.S_ISFIFO(os.fstat(stdin).st_mode):
+        loop.add_reader(stdin, look)

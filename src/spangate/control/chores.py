@@ -45,6 +45,10 @@ class Chore:
         """Do it now rather than after the pause."""
         self._poked.set()
 
+    def finish(self) -> None:
+        """For `work` itself: this was the last time."""
+        self._stopped.set()
+
     def stop(self, timeout: float) -> None:
         """Returns when the try that is under way has ended, or after `timeout` seconds."""
         self._stopped.set()

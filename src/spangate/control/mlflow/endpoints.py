@@ -99,7 +99,7 @@ def attach(desk: Desk, ask: AttachModel) -> MappingReply:
 
 def detach(desk: Desk, ask: DetachModel) -> Nothing:
     with desk.write() as connection:
-        store.detach(connection, ask.endpoint_id, ask.model_definition_id, by=desk.caller, now=desk.now())
+        store.detach(connection, ask.endpoint_id, ask.model_definition_id, now=desk.now())
     return Nothing()
 
 

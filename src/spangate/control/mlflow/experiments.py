@@ -85,13 +85,13 @@ def restore(desk: Desk, ask: GetExperiment) -> Nothing:
 
 def set_tag(desk: Desk, ask: SetExperimentTag) -> Nothing:
     with desk.write() as connection:
-        store.set_tag(connection, ask.experiment_id, ask.key, ask.value or "", now=desk.now())
+        store.set_tag(connection, ask.experiment_id, ask.key, ask.value or "")
     return Nothing()
 
 
 def delete_tag(desk: Desk, ask: DeleteExperimentTag) -> Nothing:
     with desk.write() as connection:
-        store.delete_tag(connection, ask.experiment_id, ask.key, now=desk.now())
+        store.delete_tag(connection, ask.experiment_id, ask.key)
     return Nothing()
 
 

@@ -456,6 +456,17 @@ class BatchGetTraces(Ask, kw_only=True):
     trace_ids: Annotated[tuple[str, ...], Meta(max_length=500)] | None = None
 
 
+class SetTraceTag(Ask, kw_only=True):
+    trace_id: Identifier
+    key: TagKey
+    value: Annotated[str, Meta(max_length=8000)] | None = None
+
+
+class DeleteTraceTag(Ask, kw_only=True):
+    trace_id: Identifier
+    key: TagKey
+
+
 class TraceInfo(Reply, kw_only=True):
     trace_id: str
     client_request_id: str | None = None
@@ -531,9 +542,13 @@ _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]*)`(?: - at
 _WRONG = re.compile(r"(?P<why>.*) - at `\$?\.?(?P<at>[^`]*)`$", re.S)
 
 
-def parse_body(message: type[A], body: bytes) -> A:
-    """The message that a JSON body holds. No body stands for `{}`."""
+def parse_body(message: type[A], body: bytes, path: Mapping[str, str]) -> A:
+    """The message that a JSON body holds, no body standing for `{}`. A parameter in the path wins over one in the body."""
     try:
+        if path:
+            fields = msgspec.json.decode(body.strip() or b"{}", type=dict[str, msgspec.Raw])
+            fields |= {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in path.items()}
+            body = msgspec.json.encode(fields)
         ask = msgspec.json.decode(body.strip() or b"{}", type=message)
     except msgspec.ValidationError as error:
         raise Malformed(_sentence(str(error))) from None

@@ -44,7 +44,7 @@ def _endpoint(desk: Desk, operation: Operation[Any]) -> Callable[..., Any]:
         if operation.method == "GET":  # MLflow's DELETE carries a JSON body, its GET a query string
             ask = messages.parse_query(operation.ask, query, path)
         else:
-            ask = messages.parse_body(operation.ask, body)
+            ask = messages.parse_body(operation.ask, body, path)
         return messages.render(operation.answer(dataclasses.replace(desk, caller=caller), ask))
 
     @allows(operation.policy)

@@ -57,8 +57,6 @@ OPERATIONS = (
     ("POST", "/3.0/mlflow/traces/link-prompts"),
     ("POST", "/3.0/mlflow/traces/link-to-run"),
     ("POST", "/3.0/mlflow/traces/metrics"),
-    ("PATCH", "/3.0/mlflow/traces/{trace_id}/tags"),
-    ("DELETE", "/3.0/mlflow/traces/{trace_id}/tags"),
     ("POST", "/3.0/mlflow/traces/{trace_id}/assessments"),
     ("GET", "/3.0/mlflow/traces/{trace_id}/assessments/{assessment_id}"),
     ("PATCH", "/3.0/mlflow/traces/{trace_id}/assessments/{assessment_id}"),

@@ -1,0 +1,113 @@
+"""What is degraded, in words for a person and numbers for a program. Answers also when the database does not."""
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from fastapi import FastAPI
+from pydantic import BaseModel, Field
+
+from ... import __version__
+from ...store import snapshot
+from ...store.faults import StoreFault
+from ..chores import Health
+from ..desk import Desk
+from ..drain import Backlog
+from ..policy import Policy, allows
+
+STALE = 30.0  # s that journals may wait before that is worth a word
+
+
+class DatabaseState(BaseModel):
+    reachable: bool
+    dialect: str
+    fault: str | None
+
+
+class DrainState(BaseModel):
+    backlog_bytes: int = Field(description="In journals of this host, not in the database yet.")
+    backlog_age: float = Field(description="Seconds since the journals were last empty; 0: they are.")
+    live: int = Field(description="Journals of processes that run.")
+    orphans: int = Field(description="Journals of processes that are gone, not all taken yet.")
+    aside: list[str] = Field(description="Damaged files that were set aside for a person to look at.")
+    fault: str | None
+
+
+class SnapshotState(BaseModel):
+    published: int | None = Field(description="Version of the snapshot file; null: none was written since this process began.")
+    current: int | None = Field(description="Version of the database; null: it cannot be asked.")
+    fault: str | None
+
+
+class Gateway(BaseModel):
+    version: str
+    ok: bool = Field(description="Nothing is degraded.")
+    degraded: list[str] = Field(description="What is, in words.")
+    database: DatabaseState
+    drain: DrainState
+    snapshot: SnapshotState
+
+
+class Progress(Protocol):
+    """What the process knows of its own chores."""
+
+    def backlog(self) -> Backlog: ...
+
+    def backlog_age(self) -> float:
+        """Seconds since the drain last had nothing left to take."""
+        ...
+
+    def published(self) -> int | None:
+        """Version of the snapshot file that this process wrote last."""
+        ...
+
+    def chores(self) -> Mapping[str, Health]:
+        """By name: `database`, `drain`, `publish`."""
+        ...
+
+
+def mount(app: FastAPI, desk: Desk, progress: Progress) -> None:
+    @app.get("/api/v1/status", tags=["status"], response_model=Gateway)
+    @allows(Policy.admin)
+    def status() -> Gateway:  # pyright: ignore[reportUnusedFunction]
+        """What is degraded: calls are served on with any of it, from the snapshot and into the journals."""
+        return state(desk, progress)
+
+
+def state(desk: Desk, progress: Progress) -> Gateway:
+    chores = progress.chores()
+    database = _database(desk, chores)
+    waiting = progress.backlog()
+    drain = DrainState(
+        backlog_bytes=waiting.bytes,
+        backlog_age=progress.backlog_age() if waiting.bytes else 0.0,
+        live=sum(process.live for process in waiting.processes),
+        orphans=sum(not process.live for process in waiting.processes),
+        aside=list(waiting.aside),
+        fault=chores["drain"].fault,
+    )
+    snapshots = SnapshotState(published=progress.published(), current=database[1], fault=chores["publish"].fault)
+    degraded = list(_words(database[0], drain, snapshots))
+    return Gateway(version=__version__, ok=not degraded, degraded=degraded, database=database[0], drain=drain, snapshot=snapshots)
+
+
+def _database(desk: Desk, chores: Mapping[str, Health]) -> tuple[DatabaseState, int | None]:
+    dialect = desk.database.dialect
+    try:
+        with desk.read() as connection:
+            current = snapshot.version(connection)
+    except StoreFault as fault:
+        return DatabaseState(reachable=False, dialect=dialect, fault=chores["database"].fault or fault.message), None
+    return DatabaseState(reachable=True, dialect=dialect, fault=chores["database"].fault), current
+
+
+def _words(database: DatabaseState, drain: DrainState, snapshots: SnapshotState) -> Iterator[str]:
+    if not database.reachable:
+        yield f"The database cannot be reached: {database.fault} Calls are served on and kept in the journals."
+    if drain.fault is not None:
+        yield f"The journals are not drained: {drain.fault}"
+    elif drain.backlog_age > STALE:
+        yield f"The journals have waited {drain.backlog_age:.0f} s to be drained ({drain.backlog_bytes} bytes)."
+    if drain.aside:
+        yield f"Damaged journal files were set aside: {', '.join(drain.aside)}"
+    if snapshots.fault is not None:
+        yield f"Changes do not reach the workers: {snapshots.fault}"

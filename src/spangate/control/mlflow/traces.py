@@ -1,0 +1,114 @@
+"""Traces over MLflow's REST: rows of the store, made readable by `record.spans`, made JSON by `messages`."""
+
+from collections.abc import Sequence
+
+from ...exchange import Content, Exchange
+from ...record import spans as derived
+from ...store import traces as store
+from ...store.writer import TraceEntry
+from ..desk import Desk
+from . import messages
+from .messages import (
+    BatchGetTraces,
+    DeleteTraceTag,
+    ExperimentLocation,
+    GetTrace,
+    GetTraceInfo,
+    LocationType,
+    Malformed,
+    Nothing,
+    SearchTraces,
+    SetTraceTag,
+    SpanInfo,
+    Trace,
+    TraceInfo,
+    TraceInfosReply,
+    TraceLocation,
+    TraceReply,
+    TraceSearchReply,
+    TracesReply,
+)
+from .operations import Operation
+
+# Only with this tag does the client read spans over REST; without it, it looks for files in the artifact store.
+SPANS_HERE = {"mlflow.trace.spansLocation": "TRACKING_STORE"}
+
+
+def entry(exchange: Exchange, content: Content | None) -> TraceEntry:
+    """What the store keeps of a trace besides its exchange."""
+    info = derived.trace_info(exchange, content)
+    return TraceEntry(
+        name=info.name, state=info.state, request_preview=info.request_preview, response_preview=info.response_preview
+    )
+
+
+def search(desk: Desk, ask: SearchTraces) -> TraceSearchReply:
+    with desk.read() as connection:
+        rows, token = store.search(
+            connection,
+            experiment_ids=_experiments(ask.locations),
+            filter=ask.filter or None,
+            order_by=list(ask.order_by or ()),
+            max_results=ask.max_results,
+            page_token=ask.page_token or None,
+        )
+    return TraceSearchReply(traces=[_info(row) for row in rows], next_page_token=token)
+
+
+def get_info(desk: Desk, ask: GetTraceInfo) -> TraceReply:
+    with desk.read() as connection:
+        return TraceReply(trace=Trace(trace_info=_info(store.get(connection, ask.trace_id))))
+
+
+def get(desk: Desk, ask: GetTrace) -> TraceReply:
+    """`allow_partial` makes no difference: a trace is here when it is whole."""
+    with desk.read() as connection:
+        row = store.get(connection, ask.trace_id)
+        content = store.content(connection, [ask.trace_id]).get(ask.trace_id)
+    return TraceReply(trace=_trace(row, content))
+
+
+def batch(desk: Desk, ask: BatchGetTraces) -> TracesReply:
+    ids = ask.trace_ids or ()
+    with desk.read() as connection:
+        rows, contents = store.batch(connection, ids), store.content(connection, ids)
+    return TracesReply(traces=[_trace(row, contents.get(row.trace_id)) for row in rows])
+
+
+def batch_infos(desk: Desk, ask: BatchGetTraces) -> TraceInfosReply:
+    with desk.read() as connection:
+        return TraceInfosReply(trace_infos=[_info(row) for row in store.batch(connection, ask.trace_ids or ())])
+
+
+def set_tag(desk: Desk, ask: SetTraceTag) -> Nothing:
+    with desk.database.write() as connection:  # no worker needs to know
+        store.set_tag(connection, ask.trace_id, ask.key, ask.value or "")
+    return Nothing()
+
+
+def delete_tag(desk: Desk, ask: DeleteTraceTag) -> Nothing:
+    with desk.database.write() as connection:
+        store.delete_tag(connection, ask.trace_id, ask.key)
+    return Nothing()
+
+
+def _experiments(locations: Sequence[TraceLocation]) -> list[str]:
+    if any(location.mlflow_experiment is None for location in locations):
+        raise Malformed("Invalid value for parameter 'locations': traces are found by MLFLOW_EXPERIMENT here, nothing else.")
+    return [location.mlflow_experiment.experiment_id for location in locations if location.mlflow_experiment is not None]
+
+
+BASE = "/3.0/mlflow/traces"
+TAGS = f"{BASE}/{{trace_id}}/tags"
+OLDER_TAGS = "/2.0/mlflow/traces/{trace_id}/tags"
+OPERATIONS = (
+    Operation("POST", f"{BASE}/search", SearchTraces, search),
+    Operation("GET", f"{BASE}/get", GetTrace, get),
+    Operation("GET", f"{BASE}/batchGet", BatchGetTraces, batch),
+    Operation("POST", f"{BASE}/batchGetInfos", BatchGetTraces, batch_infos),
+    Operation("GET", f"{BASE}/{{trace_id}}", GetTraceInfo, get_info),  # after the words that it would take for an id
+    Operation("PATCH", TAGS, SetTraceTag, set_tag),
+    Operation("DELETE", TAGS, DeleteTraceTag, delete_tag),
+    Operation("PATCH", OLDER_TAGS, SetTraceTag, set_tag),  # where the client sends them
+    Operation("DELETE", OLDER_TAGS, DeleteTraceTag, delete_tag),
+)

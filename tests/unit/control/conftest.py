@@ -1,0 +1,75 @@
+"""A control process in all but name: its own database, served on a TCP port, with MLflow's own client in front of it."""
+
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from mlflow.store.tracking.rest_store import RestStore
+from mlflow.utils.rest_utils import MlflowHostCreds
+
+from spangate.config import Settings
+from spangate.control.app import Control
+from spangate.store import snapshot
+from spangate.store.engine import Database
+
+KEY = "sg-test-admin-key"
+BODY_LIMIT = 1 << 20
+
+
+@dataclass
+class Gateway:
+    url: str
+    control: Control
+    settings: Settings
+    key: str = KEY
+
+    @property
+    def versions(self) -> tuple[int | None, int]:
+        """Of the snapshot file, and of the database."""
+        with self.control.database.read() as connection:
+            return self.control.publisher.version, snapshot.version(connection)
+
+
+@pytest.fixture(scope="session")
+def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "spangate.db"
+    database = Database(f"sqlite:///{path}")
+    database.upgrade()
+    database.close()
+    return path
+
+
+@pytest.fixture
+def gateway(upgraded: Path, tmp_path: Path) -> Iterator[Gateway]:
+    shutil.copy(upgraded, tmp_path / "spangate.db")
+    settings = Settings(data_dir=tmp_path, admin_key=KEY, body_limit=BODY_LIMIT)  # type: ignore[arg-type]
+    control = Control(settings)
+    control.start()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(control.app, lifespan="off", log_config=None, http="httptools"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            yield Gateway(f"http://127.0.0.1:{listener.getsockname()[1]}", control, settings)
+        finally:
+            server.should_exit = True
+            thread.join(10)
+            control.stop()
+
+
+@pytest.fixture
+def http(gateway: Gateway) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=gateway.url, headers={"x-api-key": KEY}, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def store(gateway: Gateway) -> RestStore:
+    """MLflow's client."""
+    return RestStore(lambda: MlflowHostCreds(gateway.url, token=gateway.key))
