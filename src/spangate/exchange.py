@@ -279,6 +279,20 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     response_truncated: bool = False
 
 
+class TraceEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of traces shows and cannot derive from the exchange without the content.
+
+    `tags` and `metadata` hold only what cannot be derived again from the exchange when the trace is read.
+    """
+
+    name: str
+    state: str  # OK | ERROR
+    request_preview: str | None = None
+    response_preview: str | None = None
+    tags: Mapping[str, str] = {}
+    metadata: Mapping[str, str] = {}
+
+
 def trace_id(call_id: str) -> str:
     return "tr-" + call_id.replace("-", "")
 

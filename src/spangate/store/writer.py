@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ..exchange import AttemptRecord, Begun, Content, Exchange, Fault, JournalRecord, ProcessPosition, Status
+from ..exchange import AttemptRecord, Begun, Content, Exchange, Fault, JournalRecord, ProcessPosition, Status, TraceEntry
 from . import experiments, limits, paging, schema
 from .bulk import Rows
 from .engine import Database
@@ -32,20 +32,6 @@ _trace_metadata = Rows(schema.trace_metadata)
 _contents = Rows(schema.contents)
 _open_calls = Rows(schema.open_calls)
 _gaps = Rows(schema.journal_gaps)
-
-
-class TraceEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What the store cannot know of a trace by itself: how it reads. `record` derives it from the exchange and its content.
-
-    `tags` and `metadata` hold only what cannot be derived again from the exchange when the trace is read.
-    """
-
-    name: str
-    state: str  # OK | ERROR
-    request_preview: str | None = None
-    response_preview: str | None = None
-    tags: Mapping[str, str] = {}
-    metadata: Mapping[str, str] = {}
 
 
 class LedgerSink:

@@ -1,0 +1,401 @@
+"""An exchange, read as a trace in MLflow's and OpenTelemetry's words: the same exchange and content give the same spans, ids included.
+
+Spans are not stored: they are made here whenever somebody reads the trace. Keys under `mlflow.` and without a dot are MLflow's,
+`gen_ai.` OpenTelemetry's, `spangate.` ours. Values are JSON values; whoever sends them decides how they are encoded.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import msgspec
+
+from spangate.exchange import AttemptRecord, Content, Exchange, Fault, Status, TraceEntry, trace_id
+from spangate.providers import catalog
+from spangate.wire import lenient
+from spangate.wire.usage import Usage
+
+PREVIEW = 1000  # characters; MLflow's limit
+UNIFIED = "unified/"
+
+# MLflow's SpanLogLevel
+_DEBUG, _INFO, _ERROR = 10, 20, 40
+_MESSAGE_FORMATS = {"anthropic.messages": "anthropic"}  # where MLflow sets mlflow.message.format; it has none for OpenAI's
+_WORDS = {
+    Status.error: "The provider answered with an error.",
+    Status.client_gone: "The client left before its answer had ended.",
+    Status.provider_gone: "The provider could not be reached, or broke off.",
+    Status.timeout: "The provider took too long.",
+    Status.refused: "The gateway refused the request.",
+    Status.unknown: "How it went on is not known.",
+}
+
+
+class Event(msgspec.Struct, frozen=True):
+    name: str
+    time: int  # wall clock, ns
+    attributes: Mapping[str, object]
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    trace_id: str  # 32 hex digits
+    span_id: str  # 16 hex digits
+    parent_id: str | None = None
+    name: str
+    start: int  # wall clock, ns
+    end: int
+    attributes: Mapping[str, object]
+    status: str  # OK | ERROR
+    description: str = ""
+    events: tuple[Event, ...] = ()
+
+
+class TraceInfo(msgspec.Struct, frozen=True, kw_only=True):
+    trace_id: str  # tr- and 32 hex digits
+    experiment_id: str
+    request_time: int  # wall clock, ns
+    duration: int  # ns
+    state: str  # OK | ERROR
+    request_preview: str | None
+    response_preview: str | None
+    metadata: Mapping[str, str]
+    tags: Mapping[str, str]
+
+
+# ---------------------------------------------------------------- the trace
+
+
+def trace_row(exchange: Exchange, content: Content | None) -> TraceEntry:
+    """What the store keeps of a trace apart from the exchange, so that lists need not read what was said."""
+    return TraceEntry(
+        name=_name(exchange),
+        state=_state(exchange.status),
+        request_preview=None if content is None or content.request is None else request_preview(content.request),
+        response_preview=None if content is None or content.response is None else response_preview(content.response),
+    )
+
+
+def trace_info(
+    exchange: Exchange,
+    *,
+    request_preview: str | None,
+    response_preview: str | None,
+    experiment_id: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    metadata: Mapping[str, str] | None = None,
+    spans: Sequence[Span] = (),
+) -> TraceInfo:
+    """`experiment_id`: where the trace is now, if not where it was written for. `tags`, `metadata`: what was set since, which wins.
+
+    Sizes are said when the trace's `spans` are given.
+    """
+    derived = {
+        "mlflow.gateway.endpointId": exchange.endpoint_id,
+        "mlflow.gateway.requestType": exchange.request_type,
+        "mlflow.gateway.caller": exchange.agent,
+        "mlflow.auth.username": exchange.caller,
+        "mlflow.auth.userId": exchange.caller_id,
+        "mlflow.trace.tokenUsage": _json(_token_usage([attempt.usage for attempt in exchange.attempts])),
+        "mlflow.traceInputs": request_preview,
+        "mlflow.traceOutputs": response_preview,
+        "mlflow.trace_schema.version": "3",
+        "mlflow.trace.infoFinalized": "true",
+        "spangate.call_id": exchange.call_id,
+        "spangate.status": exchange.status.value,
+        "spangate.http_status": None if exchange.http_status is None else str(exchange.http_status),
+    }
+    if spans:
+        sizes = sorted(len(msgspec.json.encode(span)) for span in spans)
+        derived["mlflow.trace.sizeBytes"] = str(sum(sizes))
+        derived["mlflow.trace.sizeStats"] = _json(
+            {
+                "total_size_bytes": sum(sizes),
+                "num_spans": len(sizes),
+                "max": sizes[-1],
+                "p25": _quantile(sizes, 0.25),
+                "p50": _quantile(sizes, 0.5),
+                "p75": _quantile(sizes, 0.75),
+            }
+        )
+    # SpansLocation: without this tag MLflow's client looks for the spans among the artifacts.
+    fixed = {"mlflow.traceName": _name(exchange), "mlflow.trace.spansLocation": "TRACKING_STORE"}
+    return TraceInfo(
+        trace_id=trace_id(exchange.call_id),
+        experiment_id=experiment_id or exchange.experiment_id or "",
+        request_time=exchange.received_at,
+        duration=_length(exchange),
+        state=_state(exchange.status),
+        request_preview=request_preview,
+        response_preview=response_preview,
+        metadata={key: value for key, value in derived.items() if value is not None} | dict(metadata or {}),
+        tags=fixed | dict(tags or {}),
+    )
+
+
+def spans(exchange: Exchange, content: Content | None, *, experiment_id: str | None = None) -> tuple[Span, ...]:
+    """The root, then a child for each attempt."""
+    outputs = None if content is None or content.response is None else _body(content.response)
+    return (
+        _root(exchange, content, outputs, experiment_id or exchange.experiment_id or ""),
+        *(_child(exchange, attempt, outputs) for attempt in exchange.attempts),
+    )
+
+
+def _root(exchange: Exchange, content: Content | None, outputs: object, experiment_id: str) -> Span:
+    ok = exchange.status is Status.ok
+    inputs = None if content is None or content.request is None else _body(content.request)
+    asked = lenient.mapping(inputs)
+    if asked is not None:  # as in MLflow: the endpoint's name is not the model's business
+        inputs = {key: value for key, value in asked.items() if key != "model"}
+    last = exchange.attempts[-1] if exchange.attempts else None
+    unified = exchange.request_type.startswith(UNIFIED)
+    end = exchange.received_at + _length(exchange)
+    faults = _faults(exchange.status, exchange.fault, end)
+    return Span(
+        trace_id=_hex(exchange),
+        span_id=_span_id(exchange, 0),
+        name=_name(exchange),
+        start=exchange.received_at,
+        end=end,
+        attributes=_said(
+            {
+                "mlflow.experimentId": experiment_id,
+                "mlflow.traceRequestId": trace_id(exchange.call_id),
+                "mlflow.spanType": "UNKNOWN",  # sic: MLflow gives its root no type
+                "mlflow.spanLogLevel": _DEBUG if ok else _ERROR,
+                "mlflow.spanInputs": inputs,
+                "mlflow.spanOutputs": outputs,
+                "mlflow.message.format": None if unified else _MESSAGE_FORMATS.get(exchange.format),
+                "mlflow.llm.model": last.response_model if last is not None and ok else None,
+                "endpoint_id": exchange.endpoint_id,
+                "endpoint_name": exchange.endpoint,
+                "server_url": exchange.server,
+                "spangate.call_id": exchange.call_id,
+                "spangate.status": exchange.status.value,
+                "spangate.http_status": exchange.http_status,
+                "spangate.format": exchange.format,
+                "spangate.path": exchange.path,
+                "spangate.streaming": exchange.stream,
+                "spangate.request_bytes": exchange.request_bytes,
+                "spangate.caller": exchange.caller,
+                "spangate.time_to_first_token_ms": _ms(exchange.first_token),
+                "spangate.request_truncated": (content is not None and content.request_truncated) or None,
+                "spangate.response_truncated": (content is not None and content.response_truncated) or None,
+            }
+        ),
+        status=_state(exchange.status),
+        description=_description(faults),
+        events=faults,
+    )
+
+
+def _child(exchange: Exchange, attempt: AttemptRecord, outputs: object) -> Span:
+    usage = attempt.usage
+    ok = attempt.status is Status.ok
+    end = exchange.received_at + (attempt.ended if attempt.ended is not None else max(_length(exchange), _latest(attempt)))
+    faults = _faults(attempt.status, attempt.fault, end)
+    provider = catalog().get(attempt.provider)
+    return Span(
+        trace_id=_hex(exchange),
+        span_id=_span_id(exchange, attempt.no),
+        parent_id=_span_id(exchange, 0),
+        name=f"provider/{attempt.provider}/{attempt.model}",
+        start=exchange.received_at + attempt.started,
+        end=end,
+        attributes=_said(
+            {
+                "mlflow.traceRequestId": trace_id(exchange.call_id),
+                "mlflow.spanType": "LLM",
+                "mlflow.spanLogLevel": _INFO if ok else _ERROR,
+                "mlflow.llm.provider": attempt.provider,
+                "mlflow.llm.model": attempt.model,
+                **_operation(exchange),
+                "streaming": exchange.stream or None,
+                # As in MLflow: the unified route's answer is another one than the provider's, which is not kept.
+                "mlflow.spanOutputs": outputs
+                if attempt is exchange.attempts[-1] and not exchange.request_type.startswith(UNIFIED)
+                else None,
+                "mlflow.chat.tokenUsage": _token_usage([usage]),
+                "gen_ai.operation.name": "chat",
+                "gen_ai.provider.name": attempt.provider if provider is None else provider.names.otel,
+                "gen_ai.request.model": attempt.model,
+                "gen_ai.response.model": attempt.response_model,
+                "gen_ai.response.id": attempt.response_id,
+                "gen_ai.response.finish_reasons": None if attempt.stop_reason is None else [attempt.stop_reason],
+                "gen_ai.usage.input_tokens": usage.input,
+                "gen_ai.usage.output_tokens": usage.output,
+                "gen_ai.usage.cache_read.input_tokens": usage.cache_read,
+                "gen_ai.usage.cache_creation.input_tokens": usage.cache_write,
+                "error.type": None if attempt.fault is None else attempt.fault.kind,
+                "spangate.call_id": exchange.call_id,
+                "spangate.attempt": attempt.no,
+                "spangate.status": attempt.status.value,
+                "spangate.format": attempt.format,
+                "spangate.model_definition_id": attempt.model_definition_id,
+                "spangate.upstream.http_status": attempt.http_status,
+                "spangate.upstream.request_id": attempt.upstream_request_id,
+                "spangate.time_to_head_ms": _between(attempt.started, attempt.headed),
+                "spangate.time_to_first_token_ms": _between(attempt.started, attempt.first_token),
+                "spangate.usage.provenance": attempt.provenance.value,
+                "spangate.usage.cache_write_5m": usage.cache_write_5m,
+                "spangate.usage.cache_write_1h": usage.cache_write_1h,
+                "spangate.usage.reasoning": usage.reasoning,
+                "spangate.usage.audio_input": usage.audio_input,
+                "spangate.usage.audio_output": usage.audio_output,
+                "spangate.usage.invalid": list(usage.invalid) or None,
+            }
+        ),
+        status=_state(attempt.status),
+        description=_description(faults),
+        events=faults,
+    )
+
+
+def _faults(status: Status, fault: Fault | None, at: int) -> tuple[Event, ...]:
+    """The one event of a span that did not end well."""
+    if status is Status.ok:
+        return ()
+    kind, message = (fault.kind, fault.message) if fault is not None else (status.value, _WORDS[status])
+    return (Event("exception", at, {"exception.type": kind, "exception.message": message}),)
+
+
+def _description(faults: Sequence[Event]) -> str:
+    return "; ".join(f"{fault.attributes['exception.type']}: {fault.attributes['exception.message']}" for fault in faults)
+
+
+def _operation(exchange: Exchange) -> dict[str, object]:
+    """MLflow says `method` on its unified routes and `action` where it passes through."""
+    operation = exchange.request_type.rpartition("/")[2].replace("-", "_")
+    if exchange.request_type.startswith(UNIFIED):
+        return {"method": f"{operation}_stream" if exchange.stream else operation}
+    return {"action": operation}
+
+
+def _token_usage(usages: Sequence[Usage]) -> dict[str, int] | None:
+    """MLflow's keys; what nobody said has no key. `input_tokens` includes the cached ones, here as there."""
+    sums: dict[str, int] = {}
+    for usage in usages:
+        for key, tokens in (
+            ("input_tokens", usage.input),
+            ("output_tokens", usage.output),
+            ("total_tokens", usage.total),
+            ("cache_read_input_tokens", usage.cache_read),
+            ("cache_creation_input_tokens", usage.cache_write),
+            ("cache_creation_input_tokens_above_1hr", usage.cache_write_1h),
+        ):
+            # MLflow leaves cache classes out where they are zero.
+            if tokens is not None and (tokens or not key.startswith("cache")):
+                sums[key] = sums.get(key, 0) + tokens
+    return sums or None
+
+
+# ---------------------------------------------------------------- previews
+
+
+def request_preview(body: bytes) -> str:
+    """The last words of the user, else the head of the body."""
+    asked = lenient.mapping(_body(body))
+    for message in reversed(_list(None if asked is None else asked.get("messages"))):
+        one = lenient.mapping(message)
+        if one is not None and one.get("role") == "user":
+            text = _text(one.get("content"))
+            if text:
+                return _cut(text)
+    return _cut(_readable(body))
+
+
+def response_preview(body: bytes) -> str:
+    """The words of the answer, else the head of the body."""
+    answer = lenient.mapping(_body(body))
+    if answer is not None:
+        for choice in _list(answer.get("choices")):  # openai.chat, mlflow.chat
+            message = lenient.mapping((lenient.mapping(choice) or {}).get("message")) or {}
+            text = _text(message.get("content")) or lenient.text(message.get("refusal"))
+            if text:
+                return _cut(text)
+        text = _text(answer.get("content"))  # anthropic.messages
+        if text:
+            return _cut(text)
+    return _cut(_readable(body))
+
+
+def _text(content: object) -> str:
+    """Content is text, or parts of which some are text."""
+    if isinstance(content, str):
+        return content
+    parts = [lenient.mapping(part) or {} for part in _list(content)]
+    return "\n".join(text for part in parts if part.get("type") == "text" and (text := lenient.text(part.get("text"))))
+
+
+def _list(value: object) -> list[object]:
+    return cast("list[object]", value) if isinstance(value, list) else []
+
+
+def _cut(text: str) -> str:
+    return lenient.mend(text if len(text) <= PREVIEW else text[: PREVIEW - 3] + "...")
+
+
+def _readable(body: bytes) -> str:
+    return body[: 4 * PREVIEW].decode("utf-8", "replace")
+
+
+def _body(body: bytes) -> object:
+    """The JSON value; the text itself where it is none any more, because it was cut."""
+    try:
+        return lenient.parse(body)
+    except (ValueError, RecursionError):
+        return body.decode("utf-8", "replace")
+
+
+# ---------------------------------------------------------------- small parts
+
+
+def _name(exchange: Exchange) -> str:
+    return f"gateway/{exchange.endpoint or ''}"
+
+
+def _state(status: Status) -> str:
+    return "OK" if status is Status.ok else "ERROR"
+
+
+def _hex(exchange: Exchange) -> str:
+    return exchange.call_id.replace("-", "")
+
+
+def _span_id(exchange: Exchange, no: int) -> str:
+    """The root is number 0, attempts count from 1."""
+    return hashlib.blake2b(uuid.UUID(exchange.call_id).bytes + no.to_bytes(4, "big"), digest_size=8).hexdigest()
+
+
+def _length(exchange: Exchange) -> int:
+    """ns; of a call whose end nobody saw, up to the last thing that is known of it."""
+    return exchange.duration if exchange.duration is not None else max((_latest(attempt) for attempt in exchange.attempts), default=0)
+
+
+def _latest(attempt: AttemptRecord) -> int:
+    return max(attempt.started, attempt.headed or 0, attempt.first_token or 0, attempt.ended or 0)
+
+
+def _ms(ns: int | None) -> float | None:
+    return None if ns is None else round(ns / 1e6, 3)
+
+
+def _between(start: int, end: int | None) -> float | None:
+    return None if end is None else _ms(end - start)
+
+
+def _said(attributes: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in attributes.items() if value is not None}
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+def _quantile(sizes: Sequence[int], part: float) -> int:
+    """Of sorted sizes, interpolated as MLflow does."""
+    at = (len(sizes) - 1) * part
+    low = int(at)
+    high = min(low + 1, len(sizes) - 1)
+    return int(sizes[low] + (sizes[high] - sizes[low]) * (at - low))
