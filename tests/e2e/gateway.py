@@ -82,11 +82,21 @@ class Call(msgspec.Struct, frozen=True):
 class Gateway:
     """A running gateway. `with Gateway(...) as gateway` ends it, and every process of it, with the block."""
 
-    def __init__(self, data_dir: Path, *, db: str | None = None, workers: int = 1, port: int | None = None, **settings: object) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        db: str | None = None,
+        workers: int = 1,
+        port: int | None = None,
+        cpus: set[int] | None = None,
+        **settings: object,
+    ) -> None:
         self.data_dir = data_dir
         self.port = port or free_port()
         self.db = db
         self.workers = workers
+        self.cpus = cpus  # all processes of the gateway are pinned to these
         self.settings = {"allow_private_upstreams": "true", "log_level": "info"} | {k: str(v) for k, v in settings.items()}
         self.log = data_dir.parent / f"{data_dir.name}.log"
         self.rest = Rest(self.url, ADMIN_KEY)
@@ -110,6 +120,9 @@ class Gateway:
             self.process = subprocess.Popen(
                 command, cwd=self.data_dir.parent, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+        if self.cpus:
+            # Right away: what it starts later takes it over.
+            os.sched_setaffinity(self.process.pid, self.cpus)
         if ready:
             self.wait_ready()
         return self
