@@ -5,7 +5,7 @@ The position row is taken by comparing and setting it. Who finds another positio
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
