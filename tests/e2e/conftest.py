@@ -22,6 +22,13 @@ def upstream() -> Iterator[Upstream]:
         yield running
 
 
+@pytest.fixture
+def alone() -> Iterator[Upstream]:
+    """An upstream for a gateway of the test's own: the shared gateway's books must not see its calls."""
+    with Upstream() as running:
+        yield running
+
+
 @pytest.fixture(scope="session")
 def shared(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway on SQLite with two workers, so that what one worker knows and another doesn't shows up."""

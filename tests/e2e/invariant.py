@@ -42,16 +42,12 @@ def check(
     seen: Sequence[Seen] = (),
     *,
     killed: bool = False,
-    after: dict[int, int] | None = None,
     seconds: float = 30,
 ) -> Books:
-    """Waits until all is drained, then compares. `killed`: processes died, so calls may have been cut off and settled as `unknown`.
-
-    `after` says per upstream port how many calls were served before this run's gateway existed.
-    """
+    """Waits until all is drained, then compares. `killed`: processes died, so calls may have been cut off and settled as `unknown`."""
     upstreams = [upstreams] if isinstance(upstreams, Upstream) else list(upstreams)
     settled(gateway, seen, seconds)
-    served = [row for upstream in upstreams for row in upstream.served((after or {}).get(upstream.port, 0))]
+    served = [row for upstream in upstreams for row in upstream.served()]
     calls = gateway.calls()
     experiments = sorted({str(call.experiment_id) for call in calls if call.experiment_id is not None})
     books = Books(served, calls, gateway.completeness(), gateway.traces(*experiments), seen)
