@@ -11,7 +11,7 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 
 import uvicorn
 import uvloop
@@ -20,13 +20,13 @@ from fastapi import FastAPI
 from ..config import Settings
 from ..envelope import Keyring, load_or_make_key, parse_key, publish_private
 from ..exchange import SealedKey
+from ..record.spans import trace_row
 from ..store.engine import Database
 from ..store.writer import LedgerSink
 from . import api, door
 from .chores import Chore, Health
 from .desk import Desk
 from .drain import Backlog, Drain
-from .mlflow import traces
 from .policy import Identity
 from .publish import Publisher
 
@@ -58,7 +58,7 @@ class Control:
         self.keyring = Keyring(parse_key(settings.kek) if settings.kek else load_or_make_key(settings.kek_file))
         keys = (admin_key(settings),)
         self.database = Database(settings.database_url)
-        self.sink = LedgerSink(self.database, traces.entry)
+        self.sink = LedgerSink(self.database, trace_row)
         self.drain = Drain(settings.journals_dir, self.sink)
         self.publisher = Publisher(self.database, settings.snapshot_file, keys)
         self.opening = Chore("open the database", self._open, pause=REOPEN_PAUSE)
@@ -139,14 +139,21 @@ def admin_key(settings: Settings) -> SealedKey:
 
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         """Signals are ours: uvicorn would raise them again after its shutdown, before the last drain."""
         yield
 
 
 async def _serve(app: FastAPI, sock: socket.socket) -> None:
     config = uvicorn.Config(
-        app, loop="uvloop", http="httptools", lifespan="off", access_log=False, log_config=None, server_header=False, timeout_graceful_shutdown=5
+        app,
+        loop="uvloop",
+        http="httptools",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=5,
     )
     server = _Server(config)
 

@@ -1,6 +1,6 @@
 """What a management call works with: the database, the keyring, the clock, and the publisher that tells the workers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,12 +20,12 @@ class Desk:
     caller: str = ""  # who calls, for created_by and updated_by where the message leaves them out
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> Generator[Connection]:
         with self.database.read() as connection:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self) -> Generator[Connection]:
         """One transaction; once it is kept, every worker has it within its next look at the snapshot file."""
         with self.database.write() as connection:
             yield connection

@@ -5,7 +5,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ BACKLOG = 512
 
 
 @contextmanager
-def listening(path: Path, address_file: Path) -> Iterator[socket.socket]:
+def listening(path: Path, address_file: Path) -> Generator[socket.socket]:
     """A socket that listens at `path`, or, if that is too long for a Unix socket, at a short one that `address_file` names."""
     with contextlib.ExitStack() as stack:
         if len(os.fsencode(path)) > LONGEST_PATH - 8:  # eight for the temporary name below
@@ -30,7 +30,7 @@ def listening(path: Path, address_file: Path) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def _listener(path: Path, sock: socket.socket) -> Iterator[None]:
+def _listener(path: Path, sock: socket.socket) -> Generator[None]:
     # Bound under another name and then renamed: nobody finds a socket that does not listen yet, or is not ours alone.
     unready = path.with_name(f".{os.getpid()}"[:8])
     with sock:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..store import faults
-from .mlflow.messages import Malformed, render_error
+from .mlflow.notation import Malformed, render_error
 from .policy import Forbidden, Unidentified
 
 log = logging.getLogger("spangate.control")

@@ -28,8 +28,14 @@ def _api_base_fault(api_base: str, *, allow_private: bool) -> str | None:
         return "Invalid Gateway secret api_base: it is not a URL."
     schemes = ("https", "http") if allow_private else ("https",)
     if parts.scheme not in schemes:
-        hint = "" if allow_private else " The secret's allow_private or SPANGATE_ALLOW_PRIVATE_UPSTREAMS=true permits http and private addresses."
-        return f"Invalid Gateway secret api_base scheme: '{parts.scheme}'. Allowed schemes are: {', '.join(repr(s) for s in schemes)}.{hint}"
+        hint = (
+            ""
+            if allow_private
+            else " The secret's allow_private or SPANGATE_ALLOW_PRIVATE_UPSTREAMS=true permits http and private addresses."
+        )
+        return (
+            f"Invalid Gateway secret api_base scheme: '{parts.scheme}'. Allowed schemes are: {', '.join(repr(s) for s in schemes)}.{hint}"
+        )
     if not host or re.search(r"[\s\\\x00-\x1f\x7f]", api_base):
         return "Invalid Gateway secret api_base: it names no host."
     if parts.username is not None or parts.password is not None:
@@ -77,7 +83,9 @@ def _loose_ipv4(name: str) -> ipaddress.IPv4Address | None:
     if len(parts) > 4 or not all(re.fullmatch(r"0x[0-9a-f]*|[0-9]+", part) for part in parts):
         return None
     try:
-        numbers = [int(part or "0", 16) if part.startswith("0x") else int(part, 8 if part[0] == "0" and len(part) > 1 else 10) for part in parts]
+        numbers = [
+            int(part or "0", 16) if part.startswith("0x") else int(part, 8 if part[0] == "0" and len(part) > 1 else 10) for part in parts
+        ]
     except ValueError:
         return ipaddress.IPv4Address(0)  # digits that are no number to anybody: not public
     value = 0

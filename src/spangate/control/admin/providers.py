@@ -59,9 +59,7 @@ def _row(provider: Provider) -> ProviderRow:
         key_optional=provider.key_optional,
         usage_in_stream=provider.usage_in_stream,
         auth_modes=[
-            AuthModeRow(
-                mode=mode.mode, title=mode.title, secret_fields=list(mode.secret_fields), config_fields=list(mode.config_fields)
-            )
+            AuthModeRow(mode=mode.mode, title=mode.title, secret_fields=list(mode.secret_fields), config_fields=list(mode.config_fields))
             for mode in provider.auth_modes
         ],
         in_process=provider.in_process,

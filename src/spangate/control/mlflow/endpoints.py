@@ -91,9 +91,7 @@ def delete(desk: Desk, ask: DeleteEndpoint) -> Nothing:
 
 def attach(desk: Desk, ask: AttachModel) -> MappingReply:
     with desk.write() as connection:
-        mapping = store.attach(
-            connection, ask.endpoint_id, _model(ask.model_config), by=ask.created_by or desk.caller, now=desk.now()
-        )
+        mapping = store.attach(connection, ask.endpoint_id, _model(ask.model_config), by=ask.created_by or desk.caller, now=desk.now())
     return MappingReply(mapping=mapping_info(mapping))
 
 
@@ -167,7 +165,7 @@ def mapping_info(mapping: store.Mapping) -> MappingInfo:
         mapping_id=mapping.mapping_id,
         endpoint_id=mapping.endpoint_id,
         model_definition_id=mapping.model_definition_id,
-        model_definition=None if mapping.model_definition is None else models.info(mapping.model_definition),
+        model_definition=models.info(mapping.model_definition),
         weight=mapping.weight,
         created_at=mapping.created_at,
         created_by=mapping.created_by,
@@ -211,9 +209,7 @@ def _fallback(config: FallbackConfig | None) -> store.Fallback | None:
 def _fallback_config(fallback: store.Fallback | None) -> FallbackConfig | None:
     if fallback is None:
         return None
-    return FallbackConfig(
-        strategy=FallbackStrategy(fallback.strategy) if fallback.strategy else None, max_attempts=fallback.max_attempts
-    )
+    return FallbackConfig(strategy=FallbackStrategy(fallback.strategy) if fallback.strategy else None, max_attempts=fallback.max_attempts)
 
 
 BASE = "/3.0/mlflow/gateway/endpoints"

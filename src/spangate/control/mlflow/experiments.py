@@ -18,8 +18,8 @@ from .messages import (
     Tag,
     UpdateExperiment,
     ViewType,
-    integer,
 )
+from .notation import integer
 from .operations import Operation
 
 PAGE = 1000  # MLflow's default

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from ..desk import Desk
 from ..policy import Policy, allows
-from . import messages
+from . import notation
 from .messages import Ask
 
 A = TypeVar("A", bound=Ask)
@@ -42,10 +42,10 @@ def mount(app: FastAPI, desk: Desk, operations: Sequence[Operation[Any]]) -> Non
 def _endpoint(desk: Desk, operation: Operation[Any]) -> Callable[..., Any]:
     def answer(caller: str, body: bytes, query: Sequence[tuple[str, str]], path: dict[str, str]) -> bytes:
         if operation.method == "GET":  # MLflow's DELETE carries a JSON body, its GET a query string
-            ask = messages.parse_query(operation.ask, query, path)
+            ask = notation.parse_query(operation.ask, query, path)
         else:
-            ask = messages.parse_body(operation.ask, body, path)
-        return messages.render(operation.answer(dataclasses.replace(desk, caller=caller), ask))
+            ask = notation.parse_body(operation.ask, body, path)
+        return notation.render(operation.answer(dataclasses.replace(desk, caller=caller), ask))
 
     @allows(operation.policy)
     async def endpoint(request: Request) -> Response:

@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 
-from ...exchange import Content, Exchange
+from ...exchange import Content
 from ...record import spans as derived
 from ...store import traces as store
-from ...store.writer import TraceEntry
 from ..desk import Desk
-from . import messages
 from .messages import (
     BatchGetTraces,
     DeleteTraceTag,
@@ -15,11 +13,12 @@ from .messages import (
     GetTrace,
     GetTraceInfo,
     LocationType,
-    Malformed,
     Nothing,
     SearchTraces,
     SetTraceTag,
+    SpanEvent,
     SpanInfo,
+    SpanStatus,
     Trace,
     TraceInfo,
     TraceInfosReply,
@@ -28,18 +27,8 @@ from .messages import (
     TraceSearchReply,
     TracesReply,
 )
+from .notation import Malformed, attributes, base64_of, duration, instant
 from .operations import Operation
-
-# Only with this tag does the client read spans over REST; without it, it looks for files in the artifact store.
-SPANS_HERE = {"mlflow.trace.spansLocation": "TRACKING_STORE"}
-
-
-def entry(exchange: Exchange, content: Content | None) -> TraceEntry:
-    """What the store keeps of a trace besides its exchange."""
-    info = derived.trace_info(exchange, content)
-    return TraceEntry(
-        name=info.name, state=info.state, request_preview=info.request_preview, response_preview=info.response_preview
-    )
 
 
 def search(desk: Desk, ask: SearchTraces) -> TraceSearchReply:
@@ -96,6 +85,50 @@ def _experiments(locations: Sequence[TraceLocation]) -> list[str]:
     if any(location.mlflow_experiment is None for location in locations):
         raise Malformed("Invalid value for parameter 'locations': traces are found by MLFLOW_EXPERIMENT here, nothing else.")
     return [location.mlflow_experiment.experiment_id for location in locations if location.mlflow_experiment is not None]
+
+
+def _info(row: store.TraceRow, spans: Sequence[derived.Span] = ()) -> TraceInfo:
+    info = derived.trace_info(
+        row.exchange,
+        request_preview=row.request_preview,
+        response_preview=row.response_preview,
+        experiment_id=row.experiment_id,
+        tags=row.tags,
+        metadata=row.metadata,
+        spans=spans,
+    )
+    return TraceInfo(
+        trace_id=info.trace_id,
+        trace_location=TraceLocation(
+            type=LocationType.MLFLOW_EXPERIMENT, mlflow_experiment=ExperimentLocation(experiment_id=info.experiment_id)
+        ),
+        request_time=instant(info.request_time // 1_000_000),
+        execution_duration=duration(info.duration // 1_000_000),
+        state=info.state,
+        trace_metadata=dict(info.metadata),
+        tags=dict(info.tags),
+        request_preview=info.request_preview,
+        response_preview=info.response_preview,
+    )
+
+
+def _trace(row: store.TraceRow, content: Content | None) -> Trace:
+    spans = derived.spans(row.exchange, content, experiment_id=row.experiment_id)
+    return Trace(trace_info=_info(row, spans), spans=[_span(span) for span in spans])
+
+
+def _span(span: derived.Span) -> SpanInfo:
+    return SpanInfo(
+        trace_id=base64_of(span.trace_id),
+        span_id=base64_of(span.span_id),
+        parent_span_id=None if span.parent_id is None else base64_of(span.parent_id),
+        name=span.name,
+        start_time_unix_nano=span.start,
+        end_time_unix_nano=span.end,
+        attributes=attributes(span.attributes),
+        events=[SpanEvent(time_unix_nano=event.time, name=event.name, attributes=attributes(event.attributes)) for event in span.events],
+        status=SpanStatus(code=f"STATUS_CODE_{span.status}", message=span.description or None),
+    )
 
 
 BASE = "/3.0/mlflow/traces"
