@@ -9,6 +9,7 @@ A field that the server left out has its default. What the server refused is `Re
 """
 
 import base64
+import email.utils
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, cast
@@ -188,10 +189,11 @@ class Trace(Known, frozen=True, kw_only=True):
 
 
 class Health(Known, frozen=True, kw_only=True):
-    """What /health or /ready answered: `ok` is the status code's word, `detail` the body."""
+    """What /health or /ready answered: `ok` is the status code's word, `detail` the body, `at` the server's clock (Unix seconds)."""
 
     ok: bool
     detail: dict[str, Any]
+    at: float | None = None
 
 
 def plain(attributes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -446,6 +448,10 @@ class Client:
         except httpx.HTTPError as error:
             raise Unreachable(f"No gateway answers at {self.url}: {error or type(error).__name__}") from error
 
+    def served(self) -> list[str]:
+        """The endpoints that can be called right now, as the worker that answers knows them."""
+        return [model["id"] for model in self.call("GET", "/v1/models").get("data", ())]
+
     def status(self) -> dict[str, Any]:
         return self.call("GET", f"{OWN}/status")
 
@@ -475,7 +481,8 @@ class Client:
             detail = msgspec.json.decode(response.content, type=dict[str, Any])
         except msgspec.DecodeError:
             detail = {"text": response.text}
-        return Health(ok=response.is_success, detail=detail)
+        date = email.utils.parsedate_to_datetime(said) if (said := response.headers.get("date")) else None
+        return Health(ok=response.is_success, detail=detail, at=date.timestamp() if date else None)
 
 
 def _refusal(response: httpx.Response) -> Refused:

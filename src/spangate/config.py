@@ -18,14 +18,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 MIB = 1024 * 1024
 PREFIX = "SPANGATE_"
 
-# SQLAlchemy's bare names pick drivers that we do not ship.
-DRIVERS = {
-    "postgres": "postgresql+psycopg",
-    "postgresql": "postgresql+psycopg",
-    "mysql": "mysql+pymysql",
-    "mariadb": "mariadb+pymysql",
-}
-
 
 class ConfigError(Exception):
     """A setting is wrong; the message says which, where it came from is for the person to know."""
@@ -82,16 +74,6 @@ class Settings(BaseModel):
         # Children and later CLI calls may stand in another folder.
         return None if path is None else path.expanduser().absolute()
 
-    @field_validator("db")
-    @classmethod
-    def _with_driver(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        scheme, separator, rest = url.partition("://")
-        if not separator:
-            raise ValueError("not a database URL")
-        return f"{DRIVERS.get(scheme, scheme)}://{rest}"
-
     @field_validator("kek")
     @classmethod
     def _whole_kek(cls, kek: str | None) -> str | None:
@@ -136,6 +118,11 @@ class Settings(BaseModel):
     @property
     def pid_file(self) -> Path:
         return self.data_dir / "serve.pid"
+
+    @property
+    def url_file(self) -> Path:
+        """Where the gateway that runs on this folder can be called."""
+        return self.data_dir / "serve.url"
 
     def to_json(self) -> str:
         """One line, secrets included: for a child's stdin, never for a log or a command line."""
@@ -205,27 +192,50 @@ class Place(BaseModel):
 
 
 def place(settings: Settings, *, url: str | None = None, key: str | None = None) -> Place:
-    """--url/--key, else SPANGATE_URL/SPANGATE_KEY, else the admin key of the settings or of the data folder on the default port."""
+    """--url/--key, else SPANGATE_URL/SPANGATE_KEY, else the gateway that runs on the data folder, with the admin's key."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     if host in {"0.0.0.0", "[::]"}:  # noqa: S104  a server listens there, a client cannot call it
         host = "127.0.0.1"
-    url = url or os.environ.get(PREFIX + "URL") or f"http://{host}:{settings.port}"
+    url = url or os.environ.get(PREFIX + "URL") or _said(settings.url_file) or f"http://{host}:{settings.port}"
     if key:
         return Place(url=url, key=key, found="--key")
     if shown := os.environ.get(PREFIX + "KEY"):
         return Place(url=url, key=shown, found="SPANGATE_KEY")
     if settings.admin_key:
         return Place(url=url, key=settings.admin_key, found="SPANGATE_ADMIN_KEY")
+    return Place(url=url, key=_said(settings.admin_key_file), found=str(settings.admin_key_file))
+
+
+def _said(file: Path) -> str | None:
     try:
-        return Place(url=url, key=settings.admin_key_file.read_text().strip(), found=str(settings.admin_key_file))
+        return file.read_text().strip() or None
     except OSError:
-        return Place(url=url, key=None, found=str(settings.admin_key_file))
+        return None
 
 
-def provider_keys() -> Mapping[str, str]:
-    """The provider keys that `spangate up` finds in the environment, by the provider's name."""
-    known = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
-    return {provider: os.environ[name] for provider, name in known.items() if os.environ.get(name)}
+class Found(BaseModel):
+    """A provider's key that the environment holds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    provider: str
+    variable: str
+    key: str = Field(repr=False)
+    api_base: str | None = None
+
+
+def provider_keys() -> list[Found]:
+    """What `spangate up` finds in the environment: each key goes where its SDK would take it, never elsewhere."""
+    found: list[Found] = []
+    if key := os.environ.get("OPENAI_API_KEY"):
+        base = os.environ.get("OPENAI_BASE_URL") or None
+        found.append(Found(provider="openai", variable="OPENAI_API_KEY", key=key, api_base=base))
+    if key := os.environ.get("ANTHROPIC_API_KEY"):
+        base = os.environ.get("ANTHROPIC_BASE_URL")  # without the version, which the SDK adds
+        found.append(
+            Found(provider="anthropic", variable="ANTHROPIC_API_KEY", key=key, api_base=f"{base.rstrip('/')}/v1" if base else None)
+        )
+    return found
 
 
 def flag(name: str) -> str:
@@ -249,7 +259,7 @@ def reference() -> str:
     rows += [
         "",
         "The command line client also reads `SPANGATE_URL` and `SPANGATE_KEY`, which say where a gateway is and which key to show.",
-        "Without them it takes the admin key from the data folder and the port from the settings above.",
+        "Without them it takes both from the data folder: the gateway that runs there, and its admin key.",
         "",
     ]
     return "\n".join(rows)

@@ -136,12 +136,11 @@ class Supervisor:
             with contextlib.closing(self._listen(settings, patient=crashed)) as listener:
                 settings = settings.model_copy(update={"port": listener.getsockname()[1]})
                 url = _url(settings)
-                url_file = settings.data_dir / "serve.url"
-                url_file.write_text(url + "\n")
+                settings.url_file.write_text(url + "\n")
                 try:
                     self._serve(settings, listener, Running(url, settings, made), on_ready)
                 finally:
-                    url_file.unlink(missing_ok=True)
+                    settings.url_file.unlink(missing_ok=True)
         return 0
 
     def _stop(self, number: int, frame: FrameType | None) -> None:

@@ -1,0 +1,91 @@
+"""`spangate secrets`: providers' credentials. They go in and are never read back."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ..client import Secret
+from .options import calling
+from .there import Columns, There, when
+
+app = typer.Typer(help="Providers' credentials: encrypted at rest, masked on read.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Name or id of the secret.")]
+Values = Annotated[
+    list[str] | None, typer.Option("--value", help="A secret field, such as api_key=sk-...; `api_key=-` reads it from stdin.")
+]
+Config = Annotated[list[str] | None, typer.Option("--config", help="A setting in the open, such as api_base=https://host/v1.")]
+COLUMNS: Columns[Secret] = {
+    "name": lambda secret: secret.secret_name,
+    "provider": lambda secret: secret.provider,
+    "value": lambda secret: pairs(secret.masked_values),
+    "settings": lambda secret: pairs(secret.auth_config),
+    "changed": lambda secret: when(secret.last_updated_at),
+    "id": lambda secret: secret.secret_id,
+}
+
+
+@app.command("list")
+@calling
+def list_(there: There, provider: Annotated[str | None, typer.Option(help="Only this provider's.")] = None) -> None:
+    """All secrets, masked."""
+    there.table(
+        there.client.secrets(provider=provider), COLUMNS, empty="No secrets yet. Make one: spangate secrets create NAME --provider openai"
+    )
+
+
+@app.command()
+@calling
+def show(there: There, name: Name) -> None:
+    """One secret, masked."""
+    there.tell(there.secret(name), COLUMNS)
+
+
+@app.command()
+@calling
+def create(
+    there: There,
+    name: Annotated[str, typer.Argument(help="Name of the new secret.")],
+    provider: Annotated[str, typer.Option(help="openai, anthropic, openai-compatible, simulated.")],
+    value: Values = None,
+    config: Config = None,
+) -> None:
+    """Keeps a credential. Without --value, asks for the API key."""
+    values = fields(value)
+    if value is None and sys.stdin.isatty():
+        key = typer.prompt(f"API key of {provider} (Enter for none)", hide_input=True, default="", show_default=False)
+        values = {"api_key": key} if key else {}
+    there.tell(there.client.create_secret(name, provider=provider, values=values, auth_config=fields(config) or None), COLUMNS)
+
+
+@app.command()
+@calling
+def update(there: There, name: Name, value: Values = None, config: Config = None) -> None:
+    """Replaces the credential, its settings, or both."""
+    secret = there.secret(name)
+    changed = there.client.update_secret(secret.secret_id, values=fields(value) or None, auth_config=fields(config) or None)
+    there.tell(changed, COLUMNS)
+
+
+@app.command()
+@calling
+def delete(there: There, name: Name) -> None:
+    """Forgets a credential; models that use it cannot be called until they get another."""
+    secret: Secret = there.secret(name)
+    there.client.delete_secret(secret.secret_id)
+    there.say(f"Secret {secret.secret_name} is gone.")
+
+
+def fields(given: list[str] | None) -> dict[str, str]:
+    said: dict[str, str] = {}
+    for item in given or ():
+        name, separator, value = item.partition("=")
+        if not separator or not name:
+            raise typer.BadParameter(f"'{item}' is not name=value")
+        said[name] = sys.stdin.readline().rstrip("\n") if value == "-" else value
+    return said
+
+
+def pairs(values: dict[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items())
