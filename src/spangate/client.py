@@ -16,6 +16,7 @@ from typing import Any, Literal, Self, TypeVar, cast
 
 import httpx
 import msgspec
+from msgspec import UNSET, UnsetType
 
 GATEWAY = "/api/3.0/mlflow/gateway"
 EXPERIMENTS = "/api/2.0/mlflow/experiments"
@@ -72,13 +73,13 @@ class ModelDefinition(Known, frozen=True, kw_only=True):
     last_updated_by: str | None = None
 
 
-class ModelConfig(msgspec.Struct, frozen=True, omit_defaults=True):
+class ModelConfig(msgspec.Struct, frozen=True):
     """One model in what is asked of an endpoint."""
 
     model_definition_id: str
     linkage_type: Literal["PRIMARY", "FALLBACK"] = "PRIMARY"
-    weight: float | None = None
-    fallback_order: int | None = None
+    weight: float = 1.0
+    fallback_order: int | UnsetType = UNSET
 
 
 class ModelMapping(Known, frozen=True, kw_only=True):

@@ -146,7 +146,7 @@ def configs(there: There, primary: Sequence[str], fallback: Sequence[str]) -> li
         name, weight = weighted(said)
         chosen.append(ModelConfig(there.model(name).model_definition_id, "PRIMARY", weight=weight))
     for order, name in enumerate(fallback, start=1):
-        chosen.append(ModelConfig(there.model(name).model_definition_id, "FALLBACK", weight=1.0, fallback_order=order))
+        chosen.append(ModelConfig(there.model(name).model_definition_id, "FALLBACK", fallback_order=order))
     return chosen
 
 

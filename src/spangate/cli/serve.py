@@ -20,6 +20,7 @@ def serve(settings: Settings) -> None:
 
 def supervise(settings: Settings, on_ready: Callable[[Running], None]) -> int:
     logging.basicConfig(level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request that `up` makes
     try:
         return Supervisor(settings).run(on_ready)
     except StartError as error:

@@ -171,7 +171,7 @@ def furnish(client: Client, wanted: Sequence[Wish], console: Console) -> tuple[s
                 definition = client.create_model(_free(model, names), secret_id=secret.secret_id, provider=wish.provider, model_name=model)
                 names.add(definition.name)
                 name = _free("demo" if wish.provider == "simulated" else endpoint_name(model), endpoints)
-                endpoints[name] = client.create_endpoint(name, [ModelConfig(definition.model_definition_id, weight=1.0)])
+                endpoints[name] = client.create_endpoint(name, [ModelConfig(definition.model_definition_id)])
                 console.print(Text.assemble("Made endpoint ", (name, "bold"), f" {wish.said}"))
         for endpoint in endpoints.values():
             ours = [mapping.model_definition for mapping in endpoint.model_mappings if mapping.model_definition]
