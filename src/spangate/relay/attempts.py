@@ -30,12 +30,7 @@ def callable_targets(route: Route, format: str) -> Sequence[Target]:
         broken = next((target.problem for target in route.targets if target.problem and not target.formats), None)
         if broken is not None:
             raise Refusal(503, "uncallable_target", f"Endpoint '{route.name}' cannot be called. {broken}")
-        spoken = sorted({name for target in route.targets for name in target.formats})
-        raise Refusal(
-            400,
-            "unsupported_format",
-            f"Endpoint '{route.name}' does not speak {format}: its {_models(route)} speaks {_listed(spoken)}. Call it in that format.",
-        )
+        raise Refusal(400, "unsupported_format", f"Endpoint '{route.name}' does not speak {format}: {_spoken(route)}")
     ready = [target for target in speaking if target.problem is None]
     if not ready:
         raise Refusal(503, "uncallable_target", f"Endpoint '{route.name}' cannot be called. {speaking[0].problem}")
@@ -59,10 +54,9 @@ def pick(targets: Sequence[Target], roll: float) -> Target:
     return next(target for target, weight in zip(reversed(targets), reversed(weights), strict=True) if weight > 0)
 
 
-def _models(route: Route) -> str:
+def _spoken(route: Route) -> str:
     providers = sorted({target.provider for target in route.targets})
-    return f"provider {providers[0]}" if len(providers) == 1 else f"providers {', '.join(providers)}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(names) if names else "nothing"
+    formats = sorted({format for target in route.targets for format in target.formats})
+    one = len(providers) == 1
+    who = f"its provider {providers[0]} speaks" if one else f"its providers {', '.join(providers)} speak"
+    return f"{who} {' and '.join(formats) or 'nothing'}. Call it in {'that format' if len(formats) == 1 else 'one of those'}."
