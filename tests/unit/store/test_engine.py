@@ -1,0 +1,269 @@
+import sqlite3
+import stat
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from spangate.store import engine, schema
+from spangate.store.engine import Check, Database
+from spangate.store.faults import AlreadyExists, Invalid, StoreFault, Unavailable
+
+SECRET = "DROP-THE-ROW-0123456789"  # stands for what a statement may hold and a message may not
+
+Open = Callable[..., Database]
+
+
+def secret_row(secret_id: str, **changes: object) -> dict[str, object]:
+    row: dict[str, object] = {"secret_id": secret_id, "name": secret_id, "sealed": b"x", "masked_values": "{}", "auth_config": "{}"}
+    return row | {"created_at": 1, "updated_at": 1} | changes
+
+
+def test_read_cannot_write(database: Database) -> None:
+    for statement in (schema.secrets.insert().values(secret_row(SECRET)), schema.experiments.delete()):
+        with pytest.raises(StoreFault) as fault, database.read() as connection:
+            connection.execute(statement)
+            connection.commit()
+        assert SECRET not in fault.value.message
+    with database.read() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(schema.secrets)).scalar() == 0
+        assert connection.execute(sa.select(schema.experiments.c.name)).scalars().all() == ["Default"]
+
+
+def test_read_cannot_be_talked_into_writing(database: Database) -> None:
+    talk = "PRAGMA query_only = OFF" if database.dialect == "sqlite" else "SET default_transaction_read_only = off"
+    with pytest.raises(StoreFault), database.read() as connection:
+        connection.exec_driver_sql(talk)
+        connection.execute(schema.experiments.delete())
+        connection.commit()
+    with database.read() as connection:
+        assert connection.execute(sa.select(schema.experiments.c.name)).scalars().all() == ["Default"]
+
+
+def test_read_sees_one_moment(database: Database) -> None:
+    count = sa.select(sa.func.count()).select_from(schema.secrets)
+    with database.read() as reader:
+        assert reader.execute(count).scalar() == 0
+        with database.write() as writer:
+            writer.execute(schema.secrets.insert().values(secret_row("s-1")))
+        assert reader.execute(count).scalar() == 0
+    with database.read() as reader:
+        assert reader.execute(count).scalar() == 1
+
+
+def test_write_is_kept_whole_or_not_at_all(database: Database) -> None:
+    class Stop(Exception):
+        pass
+
+    with pytest.raises(Stop), database.write() as connection:
+        connection.execute(schema.secrets.insert().values(secret_row("s-1")))
+        raise Stop
+    with database.read() as connection:
+        assert connection.execute(sa.select(schema.secrets)).all() == []
+
+
+def test_a_conflict_is_told_without_the_statement(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(schema.secrets.insert().values(secret_row("s-1", name=SECRET)))
+    with pytest.raises(AlreadyExists) as fault, database.write() as connection:
+        connection.execute(schema.secrets.insert().values(secret_row("s-2", name=SECRET)))
+    assert SECRET not in str(fault.value)
+    assert "INSERT" not in str(fault.value)
+
+
+def test_names_differ_by_case(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(schema.secrets.insert().values(secret_row("s-1", name="Prod")))
+        connection.execute(schema.secrets.insert().values(secret_row("s-2", name="prod")))
+        rows = connection.execute(sa.select(schema.secrets.c.secret_id).where(schema.secrets.c.name == "prod")).scalars().all()
+    assert rows == ["s-2"]
+
+
+def test_a_database_that_was_not_upgraded_says_so(open_database: Open) -> None:
+    database = open_database()
+    with pytest.raises(Unavailable), database.read() as connection:
+        connection.execute(sa.select(schema.secrets))
+
+
+def test_bump_counts_each_change_once(database: Database) -> None:
+    with database.read() as connection:
+        before = engine.version(connection)
+
+    def many() -> None:
+        for _ in range(10):
+            with database.write() as connection:
+                engine.bump(connection)
+
+    threads = [threading.Thread(target=many) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.read() as connection:
+        assert engine.version(connection) == before + 40
+
+
+def test_a_rolled_back_change_is_not_counted(database: Database) -> None:
+    with database.read() as connection:
+        before = engine.version(connection)
+    with pytest.raises(Invalid), database.write() as connection:
+        engine.bump(connection)
+        raise Invalid("no")
+    with database.read() as connection:
+        assert engine.version(connection) == before
+
+
+# ---------------------------------------------------------------- revisions
+
+
+def test_upgrade_goes_through_each_revision_once(open_database: Open) -> None:
+    database = open_database()
+    assert database.current() is None
+    assert database.upgrade() == ["0001", "0002"]
+    assert database.current() == "0002"
+    assert database.upgrade() == []
+    assert database.check() == Check(dialect=database.dialect, revision="0002", head="0002")
+    assert database.check().ok
+
+
+def test_an_older_database_is_not_ok(open_database: Open) -> None:
+    database = open_database()
+    assert not database.check().ok
+    database.upgrade("0001")
+    assert database.check() == Check(dialect=database.dialect, revision="0001", head="0002")
+    assert not database.check().ok
+
+
+def test_usage_tracking_comes_to_endpoints_that_are_there(open_database: Open) -> None:
+    database = open_database()
+    database.upgrade("0001")
+    with database.write() as connection:
+        connection.execute(schema.secrets.insert().values(secret_row("s-1")))
+        connection.exec_driver_sql(
+            "INSERT INTO model_definitions (model_definition_id, name, secret_id, provider, model_name, created_at, updated_at)"
+            " VALUES ('d-1', 'm', 's-1', 'openai', 'gpt', 1, 1)"
+        )
+        connection.exec_driver_sql("INSERT INTO endpoints (endpoint_id, name, created_at, updated_at) VALUES ('e-1', 'old', 1, 1)")
+        connection.exec_driver_sql(
+            "INSERT INTO endpoint_models (mapping_id, endpoint_id, model_definition_id, ordinal, weight, linkage_type, created_at)"
+            " VALUES ('m-1', 'e-1', 'd-1', 0, 0.25, 'PRIMARY', 1)"
+        )
+        connection.exec_driver_sql("INSERT INTO endpoint_tags (endpoint_id, key, value) VALUES ('e-1', 'team', 'search')")
+    assert database.upgrade() == ["0002"]
+    with database.read() as connection:
+        assert connection.execute(
+            sa.select(schema.endpoints.c.name, schema.endpoints.c.usage_tracking, schema.endpoints.c.experiment_id)
+        ).all() == [("old", False, None)]
+        assert connection.execute(sa.select(schema.endpoint_models.c.mapping_id, schema.endpoint_models.c.weight)).all() == [("m-1", 0.25)]
+        assert connection.execute(sa.select(schema.endpoint_tags)).all() == [("e-1", "team", "search")]
+    assert database.check().ok
+
+
+def test_two_runners_upgrade_one_database(open_database: Open) -> None:
+    first = open_database()
+    others = [open_database(first.url.render_as_string(hide_password=False)) for _ in range(3)]
+    done: list[list[str]] = []
+    ready = threading.Barrier(4)
+
+    def run(database: Database) -> None:
+        ready.wait()
+        done.append(database.upgrade())
+
+    threads = [threading.Thread(target=run, args=(database,)) for database in (first, *others)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(step for steps in done for step in steps) == ["0001", "0002"]
+    assert len(done) == 4
+    assert first.check().ok
+
+
+def test_a_failed_revision_leaves_nothing(open_database: Open) -> None:
+    database = open_database()
+    with database.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE open_calls (other INTEGER)")  # in the way of the last table of the first revision
+    with pytest.raises(Unavailable):
+        database.upgrade()
+    with database.read() as connection:
+        assert [name for name in sa.inspect(connection).get_table_names() if name != "open_calls"] == []
+
+
+def test_a_newer_database_is_refused(database: Database) -> None:
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(Unavailable, match="9999"):
+        database.upgrade()
+    assert not database.check().ok
+
+
+def test_check_names_what_drifted(database: Database) -> None:
+    with database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE secrets ADD COLUMN plain_text VARCHAR(10)")
+    check = database.check()
+    assert not check.ok
+    assert any("plain_text" in line for line in check.drift)
+
+
+# ---------------------------------------------------------------- URLs and files
+
+
+@pytest.mark.parametrize(
+    ("given", "driver"),
+    [
+        ("postgresql://u@h/d", "postgresql+psycopg"),
+        ("postgres://u@h/d", "postgresql+psycopg"),
+        ("postgresql+psycopg://u@h/d", "postgresql+psycopg"),
+        ("mysql://u@h/d", "mysql+pymysql"),
+        ("mariadb://u@h/d", "mysql+pymysql"),
+        ("sqlite:////tmp/x.db", "sqlite"),
+    ],
+)
+def test_a_url_gets_the_driver_that_we_ship(given: str, driver: str) -> None:
+    assert Database(given).url.drivername == driver
+
+
+@pytest.mark.parametrize("given", ["sqlite://", "sqlite:///:memory:", "not a url"])
+def test_a_url_that_cannot_serve_is_refused(given: str) -> None:
+    with pytest.raises(Invalid):
+        Database(given)
+
+
+def test_a_password_is_not_shown() -> None:
+    assert "hunter2" not in repr(Database("postgresql://u:hunter2@h/d"))
+
+
+def test_the_file_is_private(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/private.db")
+    database.upgrade()
+    with database.write():
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    database.close()
+    assert modes.keys() >= {"private.db", "private.db-wal"}
+    assert set(modes.values()) == {0o600}
+
+
+def test_a_locked_file_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BUSY", 0.05)
+    database = Database(f"sqlite:///{tmp_path}/locked.db")
+    database.upgrade()
+    other = sqlite3.connect(tmp_path / "locked.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(Unavailable), database.write():
+        pass
+    with database.read() as connection:  # readers never wait for a writer
+        assert engine.version(connection) == 1
+    other.execute("ROLLBACK")
+    other.close()
+    with database.write() as connection:
+        assert engine.bump(connection) == 2
+    database.close()
+
+
+def test_a_server_that_is_not_there_is_unavailable() -> None:
+    database = Database("postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(Unavailable), database.read():
+        pass
+    database.close()

@@ -1,0 +1,120 @@
+import pytest
+from tests.unit.store.given import KEYRING, T0, house
+
+from spangate.store import models, secrets
+from spangate.store.engine import Database, version
+from spangate.store.faults import AlreadyExists, InUse, Invalid, NotFound
+from spangate.store.models import ModelDefinition
+
+
+def test_a_definition_names_its_secret(database: Database) -> None:
+    with database.write() as connection:
+        secret = secrets.create(connection, KEYRING, name="key", values={"api_key": "sk"}, now=T0)
+        made = models.create(
+            connection, name="gpt", secret_id=secret.secret_id, provider="openai", model_name="gpt-4o-mini", by="ann", now=T0
+        )
+    assert made == ModelDefinition(
+        model_definition_id=made.model_definition_id,
+        name="gpt",
+        secret_id=secret.secret_id,
+        secret_name="key",
+        provider="openai",
+        model_name="gpt-4o-mini",
+        created_at=T0,
+        updated_at=T0,
+        created_by="ann",
+        updated_by="ann",
+    )
+    with database.read() as connection:
+        assert models.get(connection, made.model_definition_id) == made
+        assert models.get(connection, name="gpt") == made
+
+
+def test_a_definition_may_need_no_secret(database: Database) -> None:
+    with database.write() as connection:
+        made = models.create(connection, name="demo", secret_id=None, provider="simulated", model_name="parrot", now=T0)
+    assert (made.secret_id, made.secret_name) == (None, None)
+
+
+def test_update_changes_what_is_given(database: Database) -> None:
+    with database.write() as connection:
+        home = house(connection)
+        other = secrets.create(connection, KEYRING, name="other", values={"api_key": "sk"}, now=T0)
+    model_id = home.model.model_definition_id
+    with database.write() as connection:
+        renamed = models.update(connection, model_id, name="gpt2", by="bob", now=T0 + 1)
+        same = models.update(connection, model_id, name="gpt2", now=T0 + 2)
+        moved = models.update(connection, model_id, secret_id=other.secret_id, model_name="gpt-5", provider="azure", now=T0 + 3)
+    assert (renamed.name, renamed.model_name, renamed.updated_by, renamed.updated_at) == ("gpt2", "gpt-4o-mini", "bob", T0 + 1)
+    assert same.name == "gpt2"
+    assert (moved.secret_name, moved.model_name, moved.provider, moved.created_by, moved.updated_by) == (
+        "other",
+        "gpt-5",
+        "azure",
+        "ann",
+        "bob",
+    )
+
+
+def test_a_taken_name_is_refused_in_words(database: Database) -> None:
+    with database.write() as connection:
+        house(connection, "one")
+        two = house(connection, "two").model.model_definition_id
+    said = "Model definition with name 'one-model' already exists"
+    with pytest.raises(AlreadyExists) as fault, database.write() as connection:
+        models.create(connection, name="one-model", secret_id=None, provider="openai", model_name="x", now=T0)
+    assert fault.value.message == said
+    with pytest.raises(AlreadyExists) as fault, database.write() as connection:
+        models.update(connection, two, name="one-model", now=T0)
+    assert fault.value.message == said
+
+
+def test_a_secret_that_is_not_there_is_not_found(database: Database) -> None:
+    with pytest.raises(NotFound) as fault, database.write() as connection:
+        models.create(connection, name="gpt", secret_id="s-nope", provider="openai", model_name="x", now=T0)
+    assert fault.value.message == "GatewaySecret not found (secret_id='s-nope')"
+    with database.write() as connection:
+        home = house(connection)
+    with pytest.raises(NotFound), database.write() as connection:
+        models.update(connection, home.model.model_definition_id, secret_id="s-nope", now=T0)
+
+
+def test_a_definition_in_use_stays(database: Database) -> None:
+    with database.write() as connection:
+        home = house(connection)
+    with pytest.raises(InUse, match="chat"), database.write() as connection:
+        models.delete(connection, home.model.model_definition_id)
+    with database.write() as connection:
+        spare = models.create(connection, name="spare", secret_id=None, provider="openai", model_name="x", now=T0)
+        models.delete(connection, spare.model_definition_id)
+        with pytest.raises(NotFound):
+            models.get(connection, spare.model_definition_id)
+        with pytest.raises(NotFound):
+            models.delete(connection, spare.model_definition_id)
+
+
+def test_list_may_ask_for_a_provider_and_a_secret(database: Database) -> None:
+    with database.write() as connection:
+        home = house(connection)
+        demo = models.create(connection, name="demo", secret_id=None, provider="simulated", model_name="parrot", now=T0 + 1)
+    with database.read() as connection:
+        assert models.list_(connection) == [home.model, demo]
+        assert models.list_(connection, provider="simulated") == [demo]
+        assert models.list_(connection, secret_id=home.secret.secret_id) == [home.model]
+        assert models.list_(connection, provider="simulated", secret_id=home.secret.secret_id) == []
+
+
+@pytest.mark.parametrize("wrong", [{"name": ""}, {"provider": ""}, {"model_name": ""}, {"model_name": "x" * 257}, {"name": "a\x00"}])
+def test_what_cannot_be_kept_is_refused(database: Database, wrong: dict[str, str]) -> None:
+    given: dict[str, str] = {"name": "gpt", "provider": "openai", "model_name": "x"} | wrong
+    with pytest.raises(Invalid), database.write() as connection:
+        models.create(connection, secret_id=None, **given, now=T0)
+
+
+def test_each_write_is_a_change(database: Database) -> None:
+    with database.write() as connection:
+        before = version(connection)
+        made = models.create(connection, name="gpt", secret_id=None, provider="openai", model_name="x", now=T0)
+        models.update(connection, made.model_definition_id, model_name="y", now=T0)
+        models.delete(connection, made.model_definition_id)
+        assert version(connection) == before + 3
