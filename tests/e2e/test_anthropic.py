@@ -1,6 +1,5 @@
 """The official anthropic client against a real gateway."""
 
-import json
 from typing import Any
 
 import anthropic
@@ -46,7 +45,7 @@ def test_stream(gateway: Gateway, claude: anthropic.Anthropic, call: str) -> Non
     assert (final.usage.input_tokens, final.usage.output_tokens, final.stop_reason) == (given_in - 2, given_out, "end_turn")
     row = only_call(gateway, call)
     trace = gateway.trace("tr-" + row.call_id.replace("-", ""))
-    outputs = json.loads(attributes(trace["spans"][0])["mlflow.spanOutputs"])
+    outputs = attributes(trace["spans"][0])["mlflow.spanOutputs"]
     assert outputs["content"] == [{"type": "text", "text": text}]
     assert (outputs["role"], outputs["stop_reason"], outputs["usage"]["output_tokens"]) == ("assistant", "end_turn", given_out)
 

@@ -197,13 +197,15 @@ class Connection(asyncio.Protocol):
         self.row = row
         # The id leaves the key, so that a thousand calls of one kind share one script; the counts stay in it.
         kind = msgspec.structs.replace(asked, id="", input=given_in, output=given_out)
-        spoken = script(format, kind, model.partition(";")[0], stream, ASK.search(body) is not None)
+        # Anthropic's streams say it unasked.
+        ask = format != "openai.chat" or ASK.search(body) is not None
+        spoken = script(format, kind, model.partition(";")[0], stream, ask)
         if asked.first or asked.delay or asked.pace or asked.drop is not None or asked.stall is not None:
-            self.task = asyncio.get_running_loop().create_task(self.play(row, asked, spoken))
+            self.task = asyncio.get_running_loop().create_task(self.play(row, asked, spoken, ask))
         else:
-            self.burst(row, asked, spoken)
+            self.burst(row, asked, spoken, ask)
 
-    def burst(self, row: Served, asked: Knobs, spoken: Script) -> None:
+    def burst(self, row: Served, asked: Knobs, spoken: Script, ask: bool) -> None:
         """All of it in one write: the quick way, and all that a bench asks for."""
         call, transport = asked.id.encode(), self.transport
         assert transport is not None
@@ -211,14 +213,14 @@ class Connection(asyncio.Protocol):
         if not (row.stream and spoken.frames):
             body = spoken.body.replace(ID, call)
             transport.write(head(spoken.status, spoken.headers, request_id, len(body)) + body)
-            row.outcome, row.reported = ("whole", asked.usage == "exact") if row.status == 200 else ("refused", False)
+            row.outcome, row.reported = ("whole", counted(asked)) if row.status == 200 else ("refused", False)
             return
         frames, events, whole = cut(asked, spoken)
         joined = b"".join(chunked(frame.replace(ID, call)) for frame in frames)
         transport.write(head(spoken.status, spoken.headers, request_id, None) + joined + b"0\r\n\r\n")
-        row.events, row.outcome, row.reported = events, "whole" if whole else "cut", whole and asked.usage in ("exact", "choices")
+        row.events, row.outcome, row.reported = events, "whole" if whole else "cut", whole and counted(asked, ask)
 
-    async def play(self, row: Served, asked: Knobs, spoken: Script) -> None:
+    async def play(self, row: Served, asked: Knobs, spoken: Script, ask: bool) -> None:
         """Event after event, with what was asked to go wrong."""
         call = asked.id.encode()
         if asked.first:
@@ -234,7 +236,7 @@ class Connection(asyncio.Protocol):
                 await self.write(start + body[: len(body) // 2])
                 await asyncio.Event().wait()
             await self.write(start + body)
-            row.outcome, row.reported = ("whole", asked.usage == "exact") if row.status == 200 else ("refused", False)
+            row.outcome, row.reported = ("whole", counted(asked)) if row.status == 200 else ("refused", False)
             return
         await self.write(head(spoken.status, spoken.headers, request_id, None))
         frames, _, whole = cut(asked, spoken)
@@ -255,7 +257,7 @@ class Connection(asyncio.Protocol):
         elif asked.stall is not None:
             await asyncio.Event().wait()
         else:
-            row.outcome, row.reported = "whole" if whole else "cut", whole and asked.usage in ("exact", "choices")
+            row.outcome, row.reported = "whole" if whole else "cut", whole and counted(asked, ask)
             await self.write(b"0\r\n\r\n")
 
     async def write(self, data: bytes) -> None:
@@ -268,6 +270,11 @@ class Connection(asyncio.Protocol):
         row.outcome = "cut"
         if self.transport is not None:
             self.transport.abort()
+
+
+def counted(asked: Knobs, ask: bool = True) -> bool:
+    """Whether a whole answer says its tokens."""
+    return asked.usage == "choices" or (asked.usage == "exact" and ask)
 
 
 def cut(asked: Knobs, spoken: Script) -> tuple[tuple[bytes, ...], int, bool]:
