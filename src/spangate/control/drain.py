@@ -122,7 +122,7 @@ class Drain:
                         waiting += max(0, size - position.offset)
             with self._dead(process_id) as dead:
                 found.append(ProcessBacklog(process_id, not dead, len(files), waiting))
-        aside = sorted(entry.name for entry in os.scandir(self._directory) if entry.name.endswith((ASIDE, REFUSED)))
+        aside = sorted(name for name in os.listdir(self._directory) if name.endswith((ASIDE, REFUSED)))
         return Backlog(tuple(found), tuple(aside))
 
     # ------------------------------------------------------------ one process
@@ -289,15 +289,16 @@ class Drain:
 
     def _sweep(self) -> None:
         """Removes segments that died before they had a name: they hold no record."""
-        for entry in os.scandir(self._directory):
-            if entry.name.startswith(".") and entry.name.endswith(".tmp") and SUFFIX in entry.name:
-                with contextlib.suppress(FileNotFoundError):
-                    fd = self._disk.open(Path(entry.path), os.O_RDONLY)
-                    try:
-                        if self._disk.lock(fd):  # its maker, if it lives, sees that it lost the file and makes another
-                            self._remove(Path(entry.path))
-                    finally:
-                        self._disk.close(fd)
+        for name in os.listdir(self._directory):
+            if not (name.startswith(".") and name.endswith(".tmp") and SUFFIX in name):
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                fd = self._disk.open(self._directory / name, os.O_RDONLY)
+                try:
+                    if self._disk.lock(fd):  # its maker, if it lives, sees that it lost the file and makes another
+                        self._remove(self._directory / name)
+                finally:
+                    self._disk.close(fd)
 
     def _remove(self, path: Path) -> None:
         with contextlib.suppress(FileNotFoundError):

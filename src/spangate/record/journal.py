@@ -117,10 +117,10 @@ def segment_path(directory: Path, process_id: str, number: int) -> Path:
 def segments(directory: Path) -> list[SegmentFile]:
     """All segments in the directory, by process and number."""
     found: list[SegmentFile] = []
-    for entry in os.scandir(directory):
-        process_id, dash, number = entry.name.removesuffix(SUFFIX).rpartition("-")
-        if entry.name.endswith(SUFFIX) and dash and number.isdigit() and not entry.name.startswith("."):
-            found.append(SegmentFile(process_id, int(number), Path(entry.path)))
+    for name in os.listdir(directory):
+        process_id, dash, number = name.removesuffix(SUFFIX).rpartition("-")
+        if name.endswith(SUFFIX) and dash and number.isdigit() and not name.startswith("."):
+            found.append(SegmentFile(process_id, int(number), directory / name))
     return sorted(found)
 
 
@@ -229,11 +229,7 @@ class FileJournal:
                     raise OSError(errno.EIO, "nothing could be written to the journal")
                 done += count
         except BaseException:
-            if done:
-                try:
-                    self._disk.truncate(self._fd, self._size)
-                except OSError:
-                    self._spoiled = True  # the torn record stays; its number is used again in the next segment
+            self._take_back(record.seq, len(data))
             raise
         self.seq = record.seq
         self._size += done
@@ -243,6 +239,17 @@ class FileJournal:
         if self._thread is None:
             self._thread = threading.Thread(target=self._keep_syncing, name="journal-sync", daemon=True)
             self._thread.start()
+
+    def _take_back(self, seq: int, length: int) -> None:
+        """Cuts what may have been written of a record that is refused."""
+        assert self._fd is not None
+        try:
+            self._disk.truncate(self._fd, self._size)
+        except OSError:
+            # What is torn is seen to be, and its number is used again; what is there whole keeps its number.
+            self._spoiled = True
+            if os.fstat(self._fd).st_size >= self._size + length:
+                self.seq = seq
 
     def _rotate(self) -> None:
         """Opens the next segment. If that fails and the present one is only full, it goes on being used."""
