@@ -245,8 +245,12 @@ class Gateway:
         definition = self.model(f"{name}-model", self.secret(f"{name}-secret", base, provider), provider, model_name)
         endpoint = self.create_endpoint(name, definition, **more)
         if wait:
-            until(lambda: name in self.models(), 5, f"the workers know {name}")
+            self.known(name)
         return endpoint
+
+    def known(self, name: str) -> None:
+        """Returns when every worker knows an endpoint: each look is a new connection, which any of them may take."""
+        until(lambda: all(name in self.models() for _ in range(6 * self.workers)), 5, f"the workers know {name}")
 
     def create_endpoint(self, name: str, definition: str, **more: Any) -> dict[str, Any]:
         config = {"model_definition_id": definition, "linkage_type": "PRIMARY", "weight": 1.0}

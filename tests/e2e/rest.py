@@ -21,9 +21,17 @@ class Rest:
         self.url = url
         self.key = key
 
-    def call(self, method: str, path: str, body: Any = None, query: dict[str, Any] | None = None, timeout: float = 20) -> Any:
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        query: dict[str, Any] | None = None,
+        timeout: float = 20,
+        headers: dict[str, str] | None = None,
+    ) -> Any:
         url = self.url + path + ("?" + urllib.parse.urlencode(query, doseq=True) if query else "")
-        headers = {"content-type": "application/json"}
+        headers = {"content-type": "application/json"} | (headers or {})
         if self.key is not None:
             headers["authorization"] = f"Bearer {self.key}"
         request = urllib.request.Request(url, None if body is None else json.dumps(body).encode(), headers, method=method)

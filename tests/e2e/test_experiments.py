@@ -89,10 +89,11 @@ def test_a_failed_create_leaves_no_orphan(store: RestStore, name: str) -> None:
     assert store.get_experiment_by_name(f"gateway/{name}") is None
 
 
-def test_a_given_experiment_is_taken(store: RestStore, config: Any, name: str, say: Any) -> None:
+def test_a_given_experiment_is_taken(gateway: Gateway, store: RestStore, config: Any, name: str, say: Any) -> None:
     mine = store.create_experiment(f"mine-{name}")
     endpoint = store.create_gateway_endpoint(name, config, experiment_id=mine)
     assert endpoint.experiment_id == mine
+    gateway.known(name)
     assert store.get_trace_info(say(name)).experiment_id == mine
 
 
@@ -118,7 +119,7 @@ def test_absent_is_not_false(gateway: Gateway, store: RestStore, config: Any, na
 
 def test_turned_off_there_is_a_bill_but_no_trace(gateway: Gateway, store: RestStore, config: Any, name: str, say: Any) -> None:
     endpoint = store.create_gateway_endpoint(name, config)
-    until(lambda: name in gateway.models(), 5, "the endpoint is known")
+    gateway.known(name)
     assert store.get_trace_info(say(name)).experiment_id == endpoint.experiment_id
     store.update_gateway_endpoint(endpoint.endpoint_id, usage_tracking=False)
     changed = time.monotonic()
@@ -142,7 +143,7 @@ def test_turned_off_there_is_a_bill_but_no_trace(gateway: Gateway, store: RestSt
 def test_renaming_keeps_the_experiment(gateway: Gateway, store: RestStore, config: Any, name: str, say: Any) -> None:
     endpoint = store.create_gateway_endpoint(name, config)
     store.update_gateway_endpoint(endpoint.endpoint_id, name=f"{name}-renamed")
-    until(lambda: f"{name}-renamed" in gateway.models(), 5, "the new name is known")
+    gateway.known(f"{name}-renamed")
     experiment = store.get_experiment(endpoint.experiment_id)
     assert experiment.name == f"gateway/{name}"
     assert store.get_trace_info(say(f"{name}-renamed")).experiment_id == endpoint.experiment_id
@@ -152,7 +153,7 @@ def test_a_deleted_experiment_is_replaced_and_the_endpoint_says_so(
     gateway: Gateway, store: RestStore, config: Any, name: str, say: Any
 ) -> None:
     endpoint = store.create_gateway_endpoint(name, config)
-    until(lambda: name in gateway.models(), 5, "the endpoint is known")
+    gateway.known(name)
     say(name)
     store.delete_experiment(endpoint.experiment_id)
     after = store.get_gateway_endpoint(endpoint.endpoint_id)

@@ -111,10 +111,10 @@ def test_an_error_is_in_the_trace_with_what_the_provider_said(gateway: Gateway, 
 
 @pytest.mark.usefixtures("tracking")
 def test_a_page_at_a_time(gateway: Gateway, chat: openai.OpenAI, call: str) -> None:
-    for i in range(7):
-        chat.chat.completions.create(model="chat", messages=say(f"{call}-{i}"), extra_headers={CALLER: f"{call}-page"})
+    for _ in range(7):
+        chat.chat.completions.create(model="chat", messages=say(call))
     client = mlflow.MlflowClient()
-    where, filter = experiment(gateway, "chat"), f"metadata.`mlflow.gateway.caller` = '{call}-page'"
+    where, filter = experiment(gateway, "chat"), f"metadata.`mlflow.gateway.caller` = '{call}'"
     until(lambda: len(client.search_traces(locations=[where], filter_string=filter)) == 7, 5, "seven traces")
     seen, token = [], None
     while True:
@@ -218,6 +218,6 @@ def test_unified_errors_keep_their_status(gateway: Gateway, call: str, stream: b
 
 def test_invocations(gateway: Gateway, call: str) -> None:
     body = {"messages": say(call)}
-    answer = gateway.rest.post("/gateway/chat/mlflow/invocations", **body)
+    answer = gateway.rest.call("POST", "/gateway/chat/mlflow/invocations", body, headers={CALLER: call})
     assert answer["provider"] == "openai"
     assert (answer["usage"]["prompt_tokens"], answer["usage"]["completion_tokens"]) == expected_tokens(call)
