@@ -31,6 +31,7 @@ from spangate.exchange import (
     Status,
 )
 from spangate.record.redact import LOOKAHEAD, keep, redact_text
+from spangate.wire.lenient import mend
 from spangate.wire.usage import Provenance
 
 CONTENT_LIMIT = 1 << 20
@@ -120,7 +121,7 @@ class Recorder:
 
     def _blame(self, fact: Faulted) -> None:
         """The first fault is the cause, what follows from it is not kept."""
-        fault = Fault(kind=fact.kind, message=redact_text(fact.message, MESSAGE_LIMIT), http_status=fact.http_status)
+        fault = Fault(kind=_clipped(fact.kind) or "", message=redact_text(fact.message, MESSAGE_LIMIT), http_status=fact.http_status)
         if self._open:
             if self._attempts[-1].fault is None:
                 self._note(fault=fault, status=fact.status)
@@ -173,8 +174,12 @@ class Recorder:
 
 
 def _clipped(text: str | None) -> str | None:
-    """A word of the provider."""
-    return text if text is None or len(text) <= NAME_LIMIT else text[: NAME_LIMIT - 1] + "…"
+    """A word of the provider, who may have put anything there."""
+    if text is None:
+        return None
+    if len(text) > NAME_LIMIT:
+        text = text[: NAME_LIMIT - 1] + "…"
+    return text if text.isascii() else mend(text)
 
 
 def _named(text: str | None) -> str | None:

@@ -1,7 +1,9 @@
 import contextlib
 import errno
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -10,12 +12,17 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from spangate.control.drain import Backlog, Drain, ProcessBacklog
 from spangate.exchange import Begun, Content, Exchange, JournalRecord, ProcessPosition, Settled, Status
 from spangate.record import journal
 from spangate.record.journal import Disk, FileJournal, segment_path, segments
+from spangate.record.spans import trace_row
+from spangate.store import ledger as rows
+from spangate.store.engine import Database
 from spangate.store.faults import Invalid, Unavailable
+from spangate.store.writer import LedgerSink
 
 PROCESS = "0194f0c2-0000-7000-8000-000000000001"
 OTHER = "0194f0c2-0000-7000-8000-000000000002"
@@ -659,8 +666,6 @@ DRAINER = textwrap.dedent(
 
 
 def test_may_itself_be_killed_again_and_again(tmp_path: Path) -> None:
-    import sqlite3
-
     directory, database = tmp_path / "journals", tmp_path / "db"
     log = write(directory, 0, open=True, segment_limit=3000)
     no = 0
@@ -681,3 +686,55 @@ def test_may_itself_be_killed_again_and_again(tmp_path: Path) -> None:
         assert [row[0] for row in connection.execute("select seq from r order by rowid")] == list(range(1, no + 1))
         assert connection.execute("select count(*) from g").fetchone() == (0,)
     assert list(directory.iterdir()) == []
+
+
+# ---------------------------------------------------------------- into a real database
+
+
+@pytest.fixture(scope="module")
+def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("upgraded") / "test.db"
+    database = Database(f"sqlite:///{path}")
+    database.upgrade()
+    database.close()
+    return path
+
+
+def test_keeps_calls_exactly_once_whichever_statement_of_the_database_fails(tmp_path: Path, upgraded: Path) -> None:
+    def run(at: int) -> int:
+        directory = tmp_path / str(at)
+        directory.mkdir()
+        shutil.copy(upgraded, directory / "test.db")
+        log = FileJournal(directory / "journals", process_id=PROCESS, segment_limit=700)
+        for no in range(1, 6):
+            call = msgspec.structs.replace(exchange(no, Status.unknown), call_id=f"0194f0c2-0000-7000-8000-{no:012x}", experiment_id="0")
+            log.begin(call)
+            if no != 4:  # the process died with the fourth call open
+                log.settle(msgspec.structs.replace(call, status=Status.ok, duration=5), Content(request=b"{}", response=b"{}"))
+        log.close()
+        database = Database(f"sqlite:///{directory / 'test.db'}")
+        faults = Faults(at)
+
+        def fail(*_: object) -> None:
+            try:
+                faults.step()
+            except OSError as error:
+                raise sqlite3.OperationalError("disk I/O error") from error
+
+        sa.event.listen(database._writer, "before_cursor_execute", fail)
+        sa.event.listen(database._writer, "commit", fail)
+        with contextlib.suppress(Unavailable):
+            drain_all(Drain(directory / "journals", LedgerSink(database, trace_row), batch_records=2))
+        steps, faults.at = faults.steps, -1
+        drain_all(Drain(directory / "journals", LedgerSink(database, trace_row), batch_records=2))
+        with database.read() as connection:
+            (process,) = rows.completeness(connection)
+            calls = sorted((row.call_id[-1], row.status) for row in rows.calls(connection)[0])
+        database.close()
+        assert calls == [("1", "ok"), ("2", "ok"), ("3", "ok"), ("4", "unknown"), ("5", "ok")]
+        assert (process.state, process.records, process.last_seq, process.duplicates) == ("closed", 9, 9, 0)
+        assert (process.gaps, process.open_calls) == ((), 0)
+        assert list((directory / "journals").iterdir()) == []
+        return steps
+
+    assert len(list(_runs(run))) > 20

@@ -288,3 +288,18 @@ def test_cuts_long_words() -> None:
     words += [attempt.upstream_request_id, attempt.response_id, attempt.response_model, attempt.stop_reason]
     assert words == ["x" * (NAME_LIMIT - 1) + "…"] * 8
     assert attempt.fault == Fault("k", "x" * (MESSAGE_LIMIT - 1) + "…")
+
+
+def test_can_be_written_whatever_the_words_hold() -> None:
+    odd = "a\ud800b\x00"
+    recorder = fold(
+        Received(msgspec.structs.replace(INBOUND, path=odd, endpoint=odd)),
+        Routed(ROUTE, False, odd),
+        HAPPY[2],
+        Headed(200, odd, 101.0),
+        Identified(odd, odd),
+        Gave(odd),
+        Faulted(Status.error, odd, odd),
+    )
+    assert b"\xed" not in msgspec.msgpack.encode(recorder.exchange())
+    assert recorder.exchange().attempts[0].response_id == "a\ufffdb\x00"
