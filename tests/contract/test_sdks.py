@@ -5,6 +5,7 @@ from typing import Any
 
 import anthropic
 import httpx
+import httpx2
 import openai
 import pytest
 from openai._streaming import SSEDecoder
@@ -15,10 +16,10 @@ from spangate.wire.framing.sse import Frames
 from tests.contract.recorded import STREAMS, format_of, recorded
 
 
-def replay(name: str) -> httpx.Client:
-    """An HTTP client whose every answer is the recording."""
-    answer = httpx.Response(200, headers={"content-type": "text/event-stream"}, content=recorded(name))
-    return httpx.Client(transport=httpx.MockTransport(lambda _: answer))
+def replay(name: str, library: Any) -> Any:
+    """An HTTP client whose every answer is the recording. OpenAI's SDK is built on httpx, Anthropic's on httpx2."""
+    answer = library.Response(200, headers={"content-type": "text/event-stream"}, content=recorded(name))
+    return library.Client(transport=library.MockTransport(lambda _: answer))
 
 
 def folded(name: str) -> tuple[dict[str, Any], list[UsageReported]]:
@@ -39,7 +40,7 @@ def test_openais_reader_sees_the_same_data(name: str) -> None:
 @pytest.mark.parametrize("name", ["openai/text.sse", "openai/tools.sse", "openai/two_choices.sse"])
 def test_openais_sdk_folds_alike(name: str) -> None:
     with (
-        replay(name) as http,
+        replay(name, httpx) as http,
         openai.OpenAI(api_key="k", base_url="https://example.com", http_client=http) as client,
         client.chat.completions.stream(model="m", messages=[]) as stream,
     ):
@@ -60,7 +61,7 @@ def test_openais_sdk_folds_alike(name: str) -> None:
 @pytest.mark.parametrize("name", ["anthropic/text.sse", "anthropic/thinking_tools.sse"])
 def test_anthropics_sdk_folds_alike(name: str) -> None:
     with (
-        replay(name) as http,
+        replay(name, httpx2) as http,
         anthropic.Anthropic(api_key="k", base_url="https://example.com", http_client=http) as client,
         client.messages.stream(model="m", max_tokens=1, messages=[]) as stream,
     ):

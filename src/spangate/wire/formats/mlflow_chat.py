@@ -39,7 +39,7 @@ def render_models(models: Sequence[tuple[str, int]]) -> bytes:
 
 
 def render_model(name: str, created_ms: int) -> bytes:
-    return openai_chat.render_model(name, created_ms)
+    return openai_chat.render_model(name, created_ms, "mlflow")
 
 
 # ---------------------------------------------------------------- plain answers
@@ -146,6 +146,10 @@ class Decoder(openai_chat.Decoder):
         super()._take(frame, events)
         if self.ended and not done:
             self.translated.append((sse.encode(b"[DONE]"), False))
+
+    def _overlong(self, events: list[Event]) -> None:
+        super()._overlong(events)
+        self._fail_malformed("A frame of the provider's stream is too long to be translated", events)
 
     def _thin(self) -> bool:
         return False  # each chunk is rendered, so each is read

@@ -68,8 +68,8 @@ def render_models(models: Sequence[tuple[str, int]], owner: str = "spangate") ->
     return lenient.render({"object": "list", "data": [_model(name, created, owner) for name, created in models]})
 
 
-def render_model(name: str, created_ms: int) -> bytes:
-    return lenient.render(_model(name, created_ms, "spangate"))
+def render_model(name: str, created_ms: int, owner: str = "spangate") -> bytes:
+    return lenient.render(_model(name, created_ms, owner))
 
 
 def _model(name: str, created_ms: int, owner: str) -> dict[str, object]:
