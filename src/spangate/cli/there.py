@@ -17,6 +17,7 @@ from ..config import Place, Settings
 T = TypeVar("T")
 Columns = Mapping[str, Callable[[T], object]]
 
+UNFOLDED = 240  # columns
 ID = re.compile(r"[sdem]-[0-9a-f]{32}")
 
 
@@ -28,7 +29,8 @@ class There:
         self.settings = settings
         self.found = found
         self.json = json
-        self.console = Console(highlight=False, soft_wrap=True)
+        # Where nobody looks on, such as in a pipe, rich would fold rows at 80 columns.
+        self.console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else UNFOLDED)
 
     def say(self, words: str) -> None:
         if not self.json:

@@ -5,17 +5,17 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx
 from rich.console import Console
 from rich.text import Text
 
-from ..client import Client, ClientError, ModelConfig, Refused, Unreachable
+from ..client import Client, ClientError, Endpoint, ModelConfig
 from ..config import Found, Settings, provider_keys
 from ..providers import catalog
 from ..supervise import Running
@@ -34,8 +34,6 @@ CHOICE = {
     "openai": (re.compile(r"gpt-[\d.]+-mini"), "gpt-5-mini"),
     "anthropic": (re.compile(r"claude-sonnet-[\d-]+"), "claude-sonnet-4-5"),
 }
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,6 +62,13 @@ def up(settings: Settings) -> None:
         except ClientError as error:
             console.print(Text(f"No endpoint was made: {error}", style="red"))
             return
+        if provider == "simulated":
+            console.print(
+                Text.assemble("Endpoint ", (name, "bold"), (" is SIMULATED: it answers by itself, there is no model behind it.", "yellow"))
+            )
+            console.print(
+                Text("  With OPENAI_API_KEY or ANTHROPIC_API_KEY set, or Ollama, vLLM or LM Studio running, `up` makes real ones.", "dim")
+            )
         console.print(Text("\nCall it:\n"))
         console.print(Text(first_call(running, name, provider), style="bold"))
         console.print(Text(f"\nWatch it: {program()} traces tail{_folder(running.settings)}\nStop it:  Ctrl-C", style="dim"))
@@ -151,33 +156,36 @@ def _loopback(base: str) -> bool:
 
 def furnish(client: Client, wanted: Sequence[Wish], console: Console) -> tuple[str, str]:
     """Makes what is not there yet; returns the endpoint to try first, and its provider."""
-    endpoints = {endpoint.name: endpoint for endpoint in _patiently(client.endpoints)}
+    _settled(client)
+    endpoints = {endpoint.name: endpoint for endpoint in client.endpoints()}
     if not wanted and not endpoints:
-        wanted = [Wish("simulated", "simulated", ["simulated"], said="SIMULATED: built in, no model behind it")]
+        wanted = [Wish("simulated", "simulated", ["simulated"], said="on the built-in simulated provider")]
     secrets = {secret.secret_name: secret for secret in client.secrets()}
-    definitions = {(model.secret_id, model.model_name): model for model in client.models()}
-    names = {model.name for model in definitions.values()}
+    definitions = client.models()
     first: tuple[str, str] | None = None
     for wish in wanted:
         secret = secrets.get(wish.secret) or client.create_secret(
             wish.secret, provider=wish.provider, values=wish.values, auth_config=wish.auth_config or None
         )
-        chosen = wish.models
-        if wish.provider in CHOICE and any(secret_id == secret.secret_id for secret_id, _ in definitions):
-            chosen = ()  # a person has chosen by now, or we have; the newest model of today changes nothing
-        for model in chosen:
-            definition = definitions.get((secret.secret_id, model))
+        known = {model.model_name: model for model in definitions if model.secret_id == secret.secret_id}
+        # Where one model was chosen before, by a person or by us, the newest of today changes nothing.
+        for model in [next(iter(known))] if known and wish.provider in CHOICE else wish.models:
+            definition = known.get(model)
             if definition is None:
-                definition = client.create_model(_free(model, names), secret_id=secret.secret_id, provider=wish.provider, model_name=model)
-                names.add(definition.name)
+                name = _free(model, {model.name for model in definitions})
+                definition = client.create_model(name, secret_id=secret.secret_id, provider=wish.provider, model_name=model)
+                definitions.append(definition)
+            endpoint = next((one for one in endpoints.values() if definition.model_definition_id in _answering(one)), None)
+            if endpoint is None:
                 name = _free("demo" if wish.provider == "simulated" else endpoint_name(model), endpoints)
-                endpoints[name] = client.create_endpoint(name, [ModelConfig(definition.model_definition_id)])
+                endpoint = endpoints[name] = client.create_endpoint(name, [ModelConfig(definition.model_definition_id)])
                 console.print(Text.assemble("Made endpoint ", (name, "bold"), f" {wish.said}"))
-        for endpoint in endpoints.values():
-            ours = [mapping.model_definition for mapping in endpoint.model_mappings if mapping.model_definition]
-            if first is None and any(model.secret_id == secret.secret_id for model in ours):
-                first = endpoint.name, wish.provider
+            first = first or (endpoint.name, wish.provider)
     return first or _any(client)
+
+
+def _answering(endpoint: Endpoint) -> set[str]:
+    return {mapping.model_definition_id for mapping in endpoint.model_mappings}
 
 
 def _any(client: Client) -> tuple[str, str]:
@@ -193,19 +201,15 @@ def endpoint_name(model: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", model).strip("-") or "model"
 
 
-def _free(name: str, taken: "Mapping[str, object] | set[str]") -> str:
+def _free(name: str, taken: Container[str]) -> str:
     return name if name not in taken else next(f"{name}-{number}" for number in range(2, 10_000) if f"{name}-{number}" not in taken)
 
 
-def _patiently(ask: Callable[[], T]) -> T:
+def _settled(client: Client) -> None:
+    """Returns when nothing is degraded: workers serve from the last snapshot long before the management API is there."""
     until = time.monotonic() + CONTROL_PATIENCE
-    while True:
-        try:
-            return ask()
-        except (Unreachable, Refused) as error:
-            if (isinstance(error, Refused) and error.status not in (502, 503, 504)) or time.monotonic() > until:
-                raise
-        time.sleep(0.2)
+    while client.ready().detail.get("degraded") and time.monotonic() < until:
+        time.sleep(0.1)
 
 
 def _served(client: Client, name: str) -> None:
