@@ -99,9 +99,14 @@ def test_a_failed_create_leaves_no_orphan(database: Database) -> None:
     wanted = [EndpointModel(model_definition_id="d-missing")]
     with pytest.raises(NotFound, match="d-missing"), database.write() as connection:
         endpoints.create(connection, name="broken", models=wanted, now=T0)
-    with pytest.raises(StoreFault), database.write() as connection:
-        house(connection, "late")
-        raise StoreFault("the request failed after the endpoint was made")
+
+    def fail() -> None:
+        with database.write() as connection:
+            house(connection, "late")
+            raise StoreFault("the request failed after the endpoint was made")
+
+    with pytest.raises(StoreFault):
+        fail()
     assert names(database) == [("Default", "active"), ("gateway/chat", "active")]
     with database.read() as connection:
         assert [endpoint.name for endpoint in endpoints.list_(connection)] == ["chat"]

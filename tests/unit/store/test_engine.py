@@ -25,7 +25,6 @@ def test_read_cannot_write(database: Database) -> None:
     for statement in (schema.secrets.insert().values(secret_row(SECRET)), schema.experiments.delete()):
         with pytest.raises(StoreFault) as fault, database.read() as connection:
             connection.execute(statement)
-            connection.commit()
         assert SECRET not in fault.value.message
     with database.read() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(schema.secrets)).scalar() == 0
@@ -34,10 +33,15 @@ def test_read_cannot_write(database: Database) -> None:
 
 def test_read_cannot_be_talked_into_writing(database: Database) -> None:
     talk = "PRAGMA query_only = OFF" if database.dialect == "sqlite" else "SET default_transaction_read_only = off"
-    with pytest.raises(StoreFault), database.read() as connection:
-        connection.exec_driver_sql(talk)
-        connection.execute(schema.experiments.delete())
-        connection.commit()
+
+    def write() -> None:
+        with database.read() as connection:
+            connection.exec_driver_sql(talk)
+            connection.execute(schema.experiments.delete())
+            connection.commit()
+
+    with pytest.raises(StoreFault):
+        write()
     with database.read() as connection:
         assert connection.execute(sa.select(schema.experiments.c.name)).scalars().all() == ["Default"]
 
@@ -54,12 +58,13 @@ def test_read_sees_one_moment(database: Database) -> None:
 
 
 def test_write_is_kept_whole_or_not_at_all(database: Database) -> None:
-    class Stop(Exception):
-        pass
+    def fail() -> None:
+        with database.write() as connection:
+            connection.execute(schema.secrets.insert().values(secret_row("s-1")))
+            raise LookupError
 
-    with pytest.raises(Stop), database.write() as connection:
-        connection.execute(schema.secrets.insert().values(secret_row("s-1")))
-        raise Stop
+    with pytest.raises(LookupError):
+        fail()
     with database.read() as connection:
         assert connection.execute(sa.select(schema.secrets)).all() == []
 
@@ -108,9 +113,14 @@ def test_bump_counts_each_change_once(database: Database) -> None:
 def test_a_rolled_back_change_is_not_counted(database: Database) -> None:
     with database.read() as connection:
         before = engine.version(connection)
-    with pytest.raises(Invalid), database.write() as connection:
-        engine.bump(connection)
-        raise Invalid("no")
+
+    def fail() -> None:
+        with database.write() as connection:
+            engine.bump(connection)
+            raise Invalid("no")
+
+    with pytest.raises(Invalid):
+        fail()
     with database.read() as connection:
         assert engine.version(connection) == before
 
@@ -191,7 +201,9 @@ def test_a_failed_revision_leaves_nothing(open_database: Open) -> None:
         assert [name for name in sa.inspect(connection).get_table_names() if name != "open_calls"] == []
 
 
-def test_a_newer_database_is_refused(database: Database) -> None:
+def test_a_newer_database_is_refused(open_database: Open) -> None:
+    database = open_database()
+    database.upgrade()
     with database.write() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(Unavailable, match="9999"):
@@ -199,7 +211,9 @@ def test_a_newer_database_is_refused(database: Database) -> None:
     assert not database.check().ok
 
 
-def test_check_names_what_drifted(database: Database) -> None:
+def test_check_names_what_drifted(open_database: Open) -> None:
+    database = open_database()
+    database.upgrade()
     with database.write() as connection:
         connection.exec_driver_sql("ALTER TABLE secrets ADD COLUMN plain_text VARCHAR(10)")
     check = database.check()

@@ -1,0 +1,90 @@
+import sqlalchemy as sa
+from tests.unit.store.given import KEYRING, T0, house
+
+from spangate.exchange import SealedKey, SealedRoute, SealedTarget, Snapshot
+from spangate.store import endpoints, models, schema, secrets
+from spangate.store.endpoints import FALLBACK, EndpointModel, Fallback
+from spangate.store.engine import Database, version
+from spangate.store.snapshot import snapshot
+
+KEY = SealedKey(key_id="k-1", digest=b"d", name="admin")
+
+
+def test_a_snapshot_is_all_that_workers_need(database: Database) -> None:
+    with database.write() as connection:
+        home = house(connection)
+        secrets.update(connection, KEYRING, home.secret.secret_id, auth_config={"api_base": "https://api.example/v1"}, now=T0)
+        demo = models.create(connection, name="demo", secret_id=None, provider="simulated", model_name="parrot", now=T0)
+        endpoints.update(
+            connection,
+            home.endpoint.endpoint_id,
+            models=[
+                EndpointModel(model_definition_id=home.model.model_definition_id, weight=0.7),
+                EndpointModel(model_definition_id=demo.model_definition_id, linkage_type=FALLBACK, fallback_order=3),
+            ],
+            fallback=Fallback(max_attempts=2),
+            now=T0,
+        )
+        untracked = house(connection, "quiet", usage_tracking=False)
+        number = version(connection)
+    with database.read() as connection:
+        sealed = {
+            row.secret_id: bytes(row.sealed) for row in connection.execute(sa.select(schema.secrets.c.secret_id, schema.secrets.c.sealed))
+        }
+        taken = snapshot(connection, [KEY], now=T0 + 9)
+    assert taken == Snapshot(
+        version=number,
+        published_at=T0 + 9,
+        keys=(KEY,),
+        routes=(
+            SealedRoute(
+                endpoint_id=home.endpoint.endpoint_id,
+                name="chat",
+                max_attempts=2,
+                experiment_id="1",
+                created_at=T0,
+                targets=(
+                    SealedTarget(
+                        model_definition_id=home.model.model_definition_id,
+                        provider="openai",
+                        model="gpt-4o-mini",
+                        weight=0.7,
+                        secret_id=home.secret.secret_id,
+                        sealed=sealed[home.secret.secret_id],
+                        auth_config={"api_base": "https://api.example/v1"},
+                    ),
+                    SealedTarget(
+                        model_definition_id=demo.model_definition_id, provider="simulated", model="parrot", weight=1.0, fallback_order=3
+                    ),
+                ),
+            ),
+            SealedRoute(
+                endpoint_id=untracked.endpoint.endpoint_id,
+                name="quiet",
+                experiment_id=None,
+                created_at=T0,
+                targets=(
+                    SealedTarget(
+                        model_definition_id=untracked.model.model_definition_id,
+                        provider="openai",
+                        model="gpt-4o-mini",
+                        secret_id=untracked.secret.secret_id,
+                        sealed=sealed[untracked.secret.secret_id],
+                    ),
+                ),
+            ),
+        ),
+    )
+
+
+def test_tracking_that_was_turned_off_keeps_its_experiment_to_itself(database: Database) -> None:
+    with database.write() as connection:
+        endpoint = house(connection).endpoint
+        endpoints.update(connection, endpoint.endpoint_id, usage_tracking=False, now=T0)
+        assert endpoints.get(connection, endpoint.endpoint_id).experiment_id == "1"
+        assert [route.experiment_id for route in snapshot(connection, []).routes] == [None]
+
+
+def test_an_empty_database_has_a_snapshot(database: Database) -> None:
+    with database.read() as connection:
+        assert snapshot(connection, [], now=T0) == Snapshot(version=1, published_at=T0)
