@@ -184,6 +184,7 @@ def _sqlite(url: URL) -> tuple[Engine, Engine]:
         connection = sqlite3.connect(
             path.as_uri() + f"?mode={mode}", uri=True, timeout=BUSY, isolation_level=None, check_same_thread=False, cached_statements=256
         )
+        connection.create_function("lower", 1, _lower, deterministic=True)  # SQLite's own knows ASCII only
         connection.execute("PRAGMA foreign_keys = ON")
         if mode == "ro":
             connection.execute("PRAGMA query_only = ON")
@@ -201,6 +202,10 @@ def _sqlite(url: URL) -> tuple[Engine, Engine]:
     for engine, begin in ((writer, "BEGIN IMMEDIATE"), (reader, "BEGIN")):
         event.listen(engine, "begin", _sender(begin))
     return writer, reader
+
+
+def _lower(text: object) -> object:
+    return text.lower() if isinstance(text, str) else text
 
 
 def _sender(statement: str) -> Callable[[Connection], None]:

@@ -159,7 +159,7 @@ def _like(dialect: str, column: sa.ColumnElement[Any], pattern: str, *, heed: bo
         shielded = shielded.replace("[", "![")
     if heed:
         return column.like(shielded, escape="!")
-    return sa.func.lower(column).like(sa.func.lower(shielded), escape="!")
+    return sa.func.lower(column).like(shielded.lower(), escape="!")
 
 
 def _string(comparison: Comparison, value: object) -> str:
