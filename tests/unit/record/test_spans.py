@@ -1,0 +1,554 @@
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spangate.exchange import AttemptRecord, Content, Exchange, Fault, Status, TraceEntry
+from spangate.record.spans import PREVIEW, Span, TraceInfo, request_preview, response_preview, spans, trace_info, trace_row
+from spangate.wire.usage import Provenance, Usage
+
+CALL = "0194f0c2-1111-7222-8333-444455556666"
+TRACE = "0194f0c2111172228333444455556666"
+WALL = 1_700_000_000_000_000_000
+
+ATTEMPT = AttemptRecord(
+    no=1,
+    provider="openai",
+    model="gpt-4o-mini",
+    format="openai.chat",
+    started=1_000_000,
+    model_definition_id="d-1",
+    secret_id="s-1",
+    headed=101_000_000,
+    first_token=201_500_000,
+    ended=301_000_000,
+    status=Status.ok,
+    http_status=200,
+    upstream_request_id="req_1",
+    response_id="chatcmpl-1",
+    response_model="gpt-4o-mini-2024-07-18",
+    stop_reason="stop",
+    usage=Usage(input=11, output=7, cache_read=4),
+    provenance=Provenance.reported,
+)
+EXCHANGE = Exchange(
+    call_id=CALL,
+    format="openai.chat",
+    request_type="passthrough/model/openai-chat",
+    path="/v1/chat/completions",
+    server="gw:4000",
+    received_at=WALL,
+    status=Status.ok,
+    http_status=200,
+    duration=302_000_000,
+    first_token=201_500_000,
+    endpoint_id="e-1",
+    endpoint="chat",
+    experiment_id="7",
+    model="chat",
+    stream=True,
+    caller_id="k-1",
+    caller="admin",
+    agent="openai-python",
+    request_bytes=80,
+    attempts=(ATTEMPT,),
+)
+REQUEST = b'{"model":"chat","messages":[{"role":"user","content":"Say hi"}],"stream":true}'
+ANSWER = b'{"id":"chatcmpl-1","choices":[{"message":{"role":"assistant","content":"Hello there."}}]}'
+CONTENT = Content(request=REQUEST, response=ANSWER)
+
+
+def change(**changes: Any) -> Exchange:
+    return msgspec.structs.replace(EXCHANGE, **changes)
+
+
+def change_attempt(**changes: Any) -> AttemptRecord:
+    return msgspec.structs.replace(ATTEMPT, **changes)
+
+
+# ---------------------------------------------------------------- whole values
+
+
+def test_reads_as_a_root_and_a_child_an_attempt() -> None:
+    root, child = spans(EXCHANGE, CONTENT)
+    assert root == Span(
+        trace_id=TRACE,
+        span_id=root.span_id,
+        name="gateway/chat",
+        start=WALL,
+        end=WALL + 302_000_000,
+        status="OK",
+        attributes={
+            "mlflow.experimentId": "7",
+            "mlflow.traceRequestId": f"tr-{TRACE}",
+            "mlflow.spanType": "UNKNOWN",
+            "mlflow.spanLogLevel": 10,
+            "mlflow.spanInputs": {"messages": [{"role": "user", "content": "Say hi"}], "stream": True},
+            "mlflow.spanOutputs": {"id": "chatcmpl-1", "choices": [{"message": {"role": "assistant", "content": "Hello there."}}]},
+            "mlflow.llm.model": "gpt-4o-mini-2024-07-18",
+            "endpoint_id": "e-1",
+            "endpoint_name": "chat",
+            "server_url": "gw:4000",
+            "spangate.call_id": CALL,
+            "spangate.status": "ok",
+            "spangate.http_status": 200,
+            "spangate.format": "openai.chat",
+            "spangate.path": "/v1/chat/completions",
+            "spangate.streaming": True,
+            "spangate.request_bytes": 80,
+            "spangate.caller": "admin",
+            "spangate.time_to_first_token_ms": 201.5,
+        },
+    )
+    assert child == Span(
+        trace_id=TRACE,
+        span_id=child.span_id,
+        parent_id=root.span_id,
+        name="provider/openai/gpt-4o-mini",
+        start=WALL + 1_000_000,
+        end=WALL + 301_000_000,
+        status="OK",
+        attributes={
+            "mlflow.traceRequestId": f"tr-{TRACE}",
+            "mlflow.spanType": "LLM",
+            "mlflow.spanLogLevel": 20,
+            "mlflow.llm.provider": "openai",
+            "mlflow.llm.model": "gpt-4o-mini",
+            "action": "openai_chat",
+            "streaming": True,
+            "mlflow.spanOutputs": {"id": "chatcmpl-1", "choices": [{"message": {"role": "assistant", "content": "Hello there."}}]},
+            "mlflow.chat.tokenUsage": {"input_tokens": 11, "output_tokens": 7, "total_tokens": 18, "cache_read_input_tokens": 4},
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": "openai",
+            "gen_ai.request.model": "gpt-4o-mini",
+            "gen_ai.response.model": "gpt-4o-mini-2024-07-18",
+            "gen_ai.response.id": "chatcmpl-1",
+            "gen_ai.response.finish_reasons": ["stop"],
+            "gen_ai.usage.input_tokens": 11,
+            "gen_ai.usage.output_tokens": 7,
+            "gen_ai.usage.cache_read.input_tokens": 4,
+            "spangate.call_id": CALL,
+            "spangate.attempt": 1,
+            "spangate.status": "ok",
+            "spangate.format": "openai.chat",
+            "spangate.model_definition_id": "d-1",
+            "spangate.upstream.http_status": 200,
+            "spangate.upstream.request_id": "req_1",
+            "spangate.time_to_head_ms": 100.0,
+            "spangate.time_to_first_token_ms": 200.5,
+            "spangate.usage.provenance": "reported",
+        },
+    )
+
+
+def test_says_of_the_trace_what_mlflow_would() -> None:
+    assert trace_info(EXCHANGE, request_preview="Say hi", response_preview="Hello there.") == TraceInfo(
+        trace_id=f"tr-{TRACE}",
+        experiment_id="7",
+        request_time=WALL,
+        duration=302_000_000,
+        state="OK",
+        request_preview="Say hi",
+        response_preview="Hello there.",
+        metadata={
+            "mlflow.gateway.endpointId": "e-1",
+            "mlflow.gateway.requestType": "passthrough/model/openai-chat",
+            "mlflow.gateway.caller": "openai-python",
+            "mlflow.auth.username": "admin",
+            "mlflow.auth.userId": "k-1",
+            "mlflow.trace.tokenUsage": '{"input_tokens":11,"output_tokens":7,"total_tokens":18,"cache_read_input_tokens":4}',
+            "mlflow.traceInputs": "Say hi",
+            "mlflow.traceOutputs": "Hello there.",
+            "mlflow.trace_schema.version": "3",
+            "mlflow.trace.infoFinalized": "true",
+            "spangate.call_id": CALL,
+            "spangate.status": "ok",
+            "spangate.http_status": "200",
+        },
+        tags={"mlflow.traceName": "gateway/chat", "mlflow.trace.spansLocation": "TRACKING_STORE"},
+    )
+
+
+def test_gives_the_store_its_row() -> None:
+    assert trace_row(EXCHANGE, CONTENT) == TraceEntry(
+        name="gateway/chat", state="OK", request_preview="Say hi", response_preview="Hello there."
+    )
+    assert trace_row(change(status=Status.timeout), None) == TraceEntry(name="gateway/chat", state="ERROR")
+
+
+def test_follows_its_trace_into_another_experiment_and_lets_what_was_set_since_win() -> None:
+    info = trace_info(
+        EXCHANGE,
+        request_preview=None,
+        response_preview=None,
+        experiment_id="9",
+        tags={"mlflow.traceName": "mine", "t": "1"},
+        metadata={"mlflow.trace.session": "s"},
+    )
+    assert (info.experiment_id, info.tags["mlflow.traceName"], info.tags["t"]) == ("9", "mine", "1")
+    assert info.metadata["mlflow.trace.session"] == "s"
+    assert "mlflow.traceInputs" not in info.metadata
+    assert spans(EXCHANGE, None, experiment_id="9")[0].attributes["mlflow.experimentId"] == "9"
+
+
+def test_says_sizes_when_it_has_the_spans() -> None:
+    both = spans(EXCHANGE, CONTENT)
+    sizes = sorted(len(msgspec.json.encode(span)) for span in both)
+    metadata = trace_info(EXCHANGE, request_preview=None, response_preview=None, spans=both).metadata
+    assert metadata["mlflow.trace.sizeBytes"] == str(sum(sizes))
+    stats = json.loads(metadata["mlflow.trace.sizeStats"])
+    assert stats["total_size_bytes"] == sum(sizes)
+    assert (stats["num_spans"], stats["max"], stats["p50"]) == (2, sizes[1], sum(sizes) // 2)
+
+
+def test_makes_the_same_ids_again_and_another_for_each_attempt() -> None:
+    exchange = change(attempts=(ATTEMPT, change_attempt(no=2), change_attempt(no=3)))
+    ids = [span.span_id for span in spans(exchange, CONTENT)]
+    assert ids == [span.span_id for span in spans(exchange, None)]
+    assert len({*ids, spans(change(call_id=CALL[:-1] + "7"), None)[0].span_id}) == 5
+    assert all(len(span_id) == 16 and int(span_id, 16) for span_id in ids)
+
+
+# ---------------------------------------------------------------- how it ends
+
+
+def test_shows_what_the_provider_said_as_an_exception() -> None:
+    fault = Fault("rate_limit", "slow down", 429)
+    attempt = change_attempt(status=Status.error, fault=fault, http_status=429, usage=Usage(), stop_reason=None)
+    root, child = spans(change(status=Status.error, http_status=429, fault=fault, attempts=(attempt,)), Content(request=REQUEST))
+    for span in (root, child):
+        assert (span.status, span.description) == ("ERROR", "rate_limit: slow down")
+        (event,) = span.events
+        assert (event.name, event.time) == ("exception", span.end)
+        assert event.attributes == {"exception.type": "rate_limit", "exception.message": "slow down"}
+        assert span.attributes["mlflow.spanLogLevel"] == 40
+        assert "mlflow.spanOutputs" not in span.attributes
+        assert "mlflow.chat.tokenUsage" not in span.attributes
+    assert child.attributes["error.type"] == "rate_limit"
+    assert child.attributes["spangate.upstream.http_status"] == 429
+
+
+def test_is_ok_as_a_whole_when_a_later_attempt_answered() -> None:
+    lost = change_attempt(status=Status.error, fault=Fault("overloaded", "later", 529), usage=Usage(), http_status=529)
+    won = change_attempt(no=2, provider="anthropic", model="claude")
+    root, first, second = spans(change(attempts=(lost, won)), CONTENT)
+    assert [span.status for span in (root, first, second)] == ["OK", "ERROR", "OK"]
+    assert (root.events, len(first.events), second.events) == ((), 1, ())
+    assert "mlflow.spanOutputs" not in first.attributes
+    assert "mlflow.spanOutputs" in second.attributes
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.ok])
+def test_has_words_for_each_status_that_is_not_ok(status: Status) -> None:
+    root, child = spans(change(status=status, attempts=(change_attempt(status=status),)), None)
+    for span in (root, child):
+        assert span.status == "ERROR"
+        assert span.description.startswith(f"{status.value}: ")
+        assert span.events[0].attributes["exception.type"] == status.value
+    assert trace_row(change(status=status), None).state == "ERROR"
+
+
+def test_has_an_end_even_where_nobody_saw_one() -> None:
+    lost = change(status=Status.unknown, duration=None, attempts=(change_attempt(ended=None, status=Status.unknown),))
+    root, child = spans(lost, None)
+    assert root.end == child.end == WALL + 201_500_000
+    assert trace_info(lost, request_preview=None, response_preview=None).duration == 201_500_000
+    refused = change(status=Status.refused, duration=None, attempts=())
+    (root,) = spans(refused, None)
+    assert root.start == root.end == WALL
+
+
+# ---------------------------------------------------------------- tokens
+
+
+def test_adds_up_the_tokens_of_all_attempts_and_makes_up_none() -> None:
+    def usage(*usages: Usage) -> Any:
+        attempts = tuple(change_attempt(no=no, usage=each) for no, each in enumerate(usages, 1))
+        value = trace_info(change(attempts=attempts), request_preview=None, response_preview=None).metadata.get("mlflow.trace.tokenUsage")
+        return None if value is None else json.loads(value)
+
+    assert usage() is None
+    assert usage(Usage()) is None
+    assert usage(Usage(input=5)) == {"input_tokens": 5}
+    assert usage(Usage(input=0, output=0, cache_read=0)) == {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    assert usage(Usage(input=5, output=1, cache_write=3, cache_write_1h=2), Usage(input=2, output=2, cache_read=1)) == {
+        "input_tokens": 7,
+        "output_tokens": 3,
+        "total_tokens": 10,
+        "cache_read_input_tokens": 1,
+        "cache_creation_input_tokens": 3,
+        "cache_creation_input_tokens_above_1hr": 2,
+    }
+
+
+def test_tells_all_classes_of_tokens_and_who_counted() -> None:
+    usage = Usage(
+        input=20, output=9, cache_read=1, cache_write=5, cache_write_5m=2, cache_write_1h=3, reasoning=4, audio_input=6, audio_output=7,
+        invalid=("x",),
+    )  # fmt: skip
+    attributes = spans(change(attempts=(change_attempt(usage=usage, provenance=Provenance.drained),)), None)[1].attributes
+    told = {key.removeprefix("spangate.usage."): value for key, value in attributes.items() if key.startswith("spangate.usage.")}
+    assert told == {
+        "provenance": "drained",
+        "cache_write_5m": 2,
+        "cache_write_1h": 3,
+        "reasoning": 4,
+        "audio_input": 6,
+        "audio_output": 7,
+        "invalid": ["x"],
+    }
+
+
+# ---------------------------------------------------------------- bodies
+
+
+def test_keeps_the_text_of_a_body_that_was_cut() -> None:
+    root, _ = spans(EXCHANGE, Content(request=REQUEST[:20], response=b"\xff", request_truncated=True, response_truncated=True))
+    assert root.attributes["mlflow.spanInputs"] == REQUEST[:20].decode()
+    assert root.attributes["mlflow.spanOutputs"] == "\ufffd"
+    assert (root.attributes["spangate.request_truncated"], root.attributes["spangate.response_truncated"]) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "preview"),
+    [
+        (b'{"messages":[{"role":"user","content":"one"},{"role":"assistant","content":"two"},{"role":"user","content":"three"}]}', "three"),
+        (b'{"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image"},{"type":"text","text":"b"}]}]}', "a\nb"),
+        (b'{"messages":[{"role":"user","content":"q"},{"role":"user","content":[{"type":"tool_result","content":"r"}]}]}', "q"),
+        (b'{"messages":[{"role":"system","content":"only this"}]}', '{"messages":[{"role":"system","content":"only this"}]}'),
+        (b'{"messages":[{"role":"user","content":null}]}', '{"messages":[{"role":"user","content":null}]}'),
+        (b'{"messages":[{"role":"user","content":"cut of', '{"messages":[{"role":"user","content":"cut of'),
+        (b'{"messages":7}', '{"messages":7}'),
+        (b'{"messages":[7,null,[]]}', '{"messages":[7,null,[]]}'),
+        (b"[]", "[]"),
+        (b"", ""),
+        (b'{"messages":[{"role":"user","content":"\\ud83d\\ude00 \\ud800"}]}', "😀 \ufffd"),
+    ],
+)
+def test_previews_the_last_words_of_the_user(body: bytes, preview: str) -> None:
+    assert request_preview(body) == preview
+
+
+@pytest.mark.parametrize(
+    ("body", "preview"),
+    [
+        (ANSWER, "Hello there."),
+        (b'{"choices":[{"message":{"content":null,"refusal":"No."}}]}', "No."),
+        (b'{"choices":[{"message":{"content":[{"type":"text","text":"a"}]}},{"message":{"content":"b"}}]}', "a"),
+        (b'{"choices":[{"message":{"content":null,"tool_calls":[]}}]}', '{"choices":[{"message":{"content":null,"tool_calls":[]}}]}'),
+        (b'{"content":[{"type":"thinking","thinking":"hm"},{"type":"text","text":"Hi"},{"type":"text","text":"you"}]}', "Hi\nyou"),
+        (b'{"choices":null}', '{"choices":null}'),
+        (b"null", "null"),
+    ],
+)
+def test_previews_the_words_of_the_answer(body: bytes, preview: str) -> None:
+    assert response_preview(body) == preview
+
+
+@pytest.mark.parametrize("preview", [request_preview, response_preview])
+def test_cuts_previews(preview: Any) -> None:
+    assert preview(b"x" * 5000) == "x" * (PREVIEW - 3) + "..."
+    body = json.dumps({"messages": [{"role": "user", "content": "é" * 5000}], "content": "é" * 5000}).encode()
+    assert preview(body) == "é" * (PREVIEW - 3) + "..."
+    assert preview(b"x" * PREVIEW) == "x" * PREVIEW
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.sampled_from(["messages", "role", "content", "choices", "message", "text", "type"]), inner)
+    ),
+)
+
+
+@given(_JSON.map(lambda value: json.dumps(value).encode()) | st.binary())
+def test_takes_any_body(body: bytes) -> None:
+    for text in (request_preview(body), response_preview(body)):
+        assert len(text) <= PREVIEW
+        text.encode()
+    msgspec.msgpack.encode(trace_row(EXCHANGE, Content(request=body, response=body)))
+    assert len(spans(EXCHANGE, Content(request=body, response=body))) == 2
+
+
+def test_takes_a_body_that_is_too_deep() -> None:
+    body = b"[" * 100_000 + b"]" * 100_000
+    assert request_preview(body).startswith("[[[")
+    assert len(spans(EXCHANGE, Content(request=body, response=body))) == 2
+
+
+# ---------------------------------------------------------------- key by key against MLflow's gateway
+
+# Recorded from an MLflow 3.17.2 server: its gateway's own traces of the calls that we serve too, chunk events and stack traces cut.
+RECORDED: dict[str, Any] = json.loads((Path(__file__).parent / "recorded" / "mlflow_gateway_traces.json").read_text())
+
+ONLY_MLFLOW = {
+    "metadata mlflow.source.name": "the Python file that started MLflow's server",
+    "metadata mlflow.source.type": "the same",
+    "metadata mlflow.source.git.branch": "of the checkout that MLflow's server happened to be started in",
+    "metadata mlflow.source.git.commit": "the same",
+    "metadata mlflow.source.git.repoURL": "the same",
+    "metadata mlflow.user": "the account that MLflow's server runs under; who called is mlflow.auth.username",
+    "metadata mlflow.trace.cost": "needs prices, which are not there yet",
+    "metadata mlflow.traceOutputs": "an empty text where there was no answer; we leave it out",
+    "tag mlflow.artifactLocation": "spans are in the store; there are no artifacts",
+    "root mlflow.spanFunctionName": "a function in MLflow's code",
+    "child mlflow.spanFunctionName": "a function in MLflow's code",
+    "child mlflow.llm.cost": "needs prices, which are not there yet",
+    "child mlflow.spanInputs": "an empty object, which tells nothing; the request is at the root",
+    "event exception.stacktrace": "tells where in the gateway's code it was noticed, not what the provider said",
+}
+ONLY_OURS = {
+    *("metadata mlflow.auth.username", "metadata mlflow.auth.userId"),  # MLflow has them where its own authentication is on
+    *("metadata spangate.call_id", "metadata spangate.status", "metadata spangate.http_status"),
+    "root mlflow.llm.model",  # MLflow has it where it could parse the answer
+    *("root spangate.call_id", "root spangate.status", "root spangate.http_status", "root spangate.format", "root spangate.path"),
+    *("root spangate.streaming", "root spangate.request_bytes", "root spangate.caller", "root spangate.time_to_first_token_ms"),
+    "child streaming",  # MLflow says so on its unified routes
+    *("child gen_ai.operation.name", "child gen_ai.provider.name", "child gen_ai.request.model", "child gen_ai.response.model"),
+    *("child gen_ai.usage.input_tokens", "child gen_ai.usage.output_tokens"),
+    *("child gen_ai.usage.cache_read.input_tokens", "child gen_ai.usage.cache_creation.input_tokens"),
+    *("child error.type", "child spangate.call_id", "child spangate.attempt", "child spangate.status", "child spangate.format"),
+    *("child spangate.upstream.http_status", "child spangate.usage.provenance", "child spangate.time_to_first_token_ms"),
+}
+# Both have the key, with another value.
+OTHER_VALUES = {
+    "metadata mlflow.traceInputs": "the words of the user, as in the preview; MLflow: the head of the JSON",
+    "metadata mlflow.traceOutputs": "the words of the answer, as in the preview; MLflow: the head of the JSON",
+    "metadata mlflow.trace.sizeBytes": "our spans are other bytes",
+    "metadata mlflow.trace.sizeStats": "our spans are other bytes",
+    "info response_preview": "always the words; MLflow shows JSON or a Python list where it does not know the format",
+    "root mlflow.spanOutputs": "MLflow keeps some streams as a list of lines; ours are folded to the plain answer",
+    "child mlflow.spanOutputs": "the same",
+    "event exception.type": "a class of MLflow's code; ours is a word for the fault",
+}
+
+
+def _compared(recorded: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Each key that either has, with where it is: MLflow's value in a list, and ours; None where there is none."""
+    info = recorded["info"]
+    exchange, content = _ours(recorded)
+    entry = trace_row(exchange, content)
+    made = spans(exchange, content)
+    mine = trace_info(exchange, request_preview=entry.request_preview, response_preview=entry.response_preview, spans=made)
+    pairs: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
+        ("metadata", _parsed(info["trace_metadata"]), _parsed(mine.metadata)),
+        ("tag", info["tags"], mine.tags),
+        ("info", _info(info), _our_info(mine)),
+    ]
+    for theirs, ours in zip(recorded["spans"], made, strict=True):
+        assert (ours.name, ours.status, ours.parent_id is None) == (theirs["name"], theirs["status"], theirs["parent"] is None)
+        bodies = {f"mlflow.span{kind.title()}": theirs[kind] for kind in ("inputs", "outputs") if theirs[kind] is not None}
+        pairs.append(("child" if ours.parent_id else "root", theirs["attributes"] | bodies, ours.attributes))
+        pairs += [("event", a["attrs"], b.attributes) for a, b in zip(theirs["events"], ours.events, strict=True)]
+    for where, theirs, ours in pairs:
+        for key in {**theirs, **ours}:
+            yield f"{where} {key}", [theirs[key]] if key in theirs else None, [ours[key]] if key in ours else None
+
+
+def _parsed(metadata: Mapping[str, str]) -> dict[str, Any]:
+    return {key: json.loads(value) if value.startswith("{") and value.endswith("}") else value for key, value in metadata.items()}
+
+
+def _info(info: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {key: info[key] for key in ("trace_id", "state", "request_preview", "response_preview") if key in info}
+    return plain | {"experiment_id": info["trace_location"]["mlflow_experiment"]["experiment_id"]}
+
+
+def _our_info(info: TraceInfo) -> dict[str, Any]:
+    plain = {key: getattr(info, key) for key in ("trace_id", "state", "request_preview", "response_preview", "experiment_id")}
+    return {key: value for key, value in plain.items() if value is not None}
+
+
+def _ours(recorded: Mapping[str, Any]) -> tuple[Exchange, Content]:
+    """The exchange that our recorder would have made of the same call."""
+    info, (root, *children) = recorded["info"], recorded["spans"]
+    metadata, digits = info["trace_metadata"], info["trace_id"].removeprefix("tr-")
+    outputs = root["outputs"]
+    if isinstance(outputs, list):  # a stream that MLflow did not fold
+        outputs = {"model": "gpt-4o-mini-2024-07-18", "choices": [{"message": {"role": "assistant", "content": "Hello there, friend."}}]}
+    anthropic = metadata["mlflow.gateway.requestType"].endswith("anthropic-messages")
+    format = {"unified": "mlflow.chat"}.get(
+        metadata["mlflow.gateway.requestType"].split("/")[0], "anthropic.messages" if anthropic else "openai.chat"
+    )
+    attempts: list[AttemptRecord] = []
+    for no, child in enumerate(children, 1):
+        attributes, usage = child["attributes"], child["attributes"].get("mlflow.chat.tokenUsage")
+        if usage is None and child["status"] == "OK":
+            usage = {"input_tokens": 11, "output_tokens": 7}
+        fault = None
+        if child["status"] != "OK":
+            status = 429 if "429" in child["name"] else 500
+            fault = Fault("upstream_error", child["events"][0]["attrs"]["exception.message"], status)
+        attempts.append(
+            AttemptRecord(
+                no=no,
+                provider=attributes["mlflow.llm.provider"],
+                model=attributes["mlflow.llm.model"],
+                format=format,
+                started=1,
+                first_token=2,
+                ended=3,
+                status=Status.ok if fault is None else Status.error,
+                http_status=200 if fault is None else fault.http_status,
+                response_model=outputs["model"] if outputs and fault is None else None,
+                fault=fault,
+                usage=Usage()
+                if usage is None
+                else Usage(
+                    input=usage["input_tokens"],
+                    output=usage["output_tokens"],
+                    cache_read=usage.get("cache_read_input_tokens"),
+                    cache_write=usage.get("cache_creation_input_tokens"),
+                ),
+            )
+        )
+    ok = info["state"] == "OK"
+    exchange = Exchange(
+        call_id=f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}",
+        format=format,
+        request_type=metadata["mlflow.gateway.requestType"],
+        path="/gateway",
+        server=root["attributes"]["server_url"],
+        received_at=WALL,
+        status=Status.ok if ok else Status.error,
+        http_status=200 if ok else 500,
+        duration=4,
+        first_token=2,
+        endpoint_id=root["attributes"]["endpoint_id"],
+        endpoint=root["attributes"]["endpoint_name"],
+        experiment_id=info["trace_location"]["mlflow_experiment"]["experiment_id"],
+        stream="stream" in root["inputs"],
+        caller_id="admin",
+        caller="admin",
+        agent=metadata["mlflow.gateway.caller"],
+        attempts=tuple(attempts),
+        fault=None if ok else attempts[-1].fault,
+    )
+    request = json.dumps({"model": exchange.endpoint, **root["inputs"]}).encode()
+    return exchange, Content(request=request, response=None if outputs is None else json.dumps(outputs).encode())
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_has_mlflows_keys_and_values(name: str) -> None:
+    for key, theirs, ours in _compared(RECORDED[name]):
+        if ours is None:
+            assert key in ONLY_MLFLOW, f"MLflow has {key} = {theirs}: add it, or say why not"
+        elif theirs is None:
+            assert key in ONLY_OURS | OTHER_VALUES.keys(), f"only we have {key} = {ours}: is that meant?"
+        elif theirs != ours:
+            assert key in OTHER_VALUES, f"{key} is {theirs} there, {ours} here"
+
+
+def test_names_no_difference_that_there_is_not() -> None:
+    missing, added, other = set[str](), set[str](), set[str]()
+    for recorded in RECORDED.values():
+        for key, theirs, ours in _compared(recorded):
+            if theirs != ours:
+                (missing if ours is None else added if theirs is None else other).add(key)
+    assert (missing, other) == (ONLY_MLFLOW.keys(), OTHER_VALUES.keys())
+    assert added - OTHER_VALUES.keys() == ONLY_OURS
