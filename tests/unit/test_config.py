@@ -1,0 +1,150 @@
+import base64
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from spangate.config import ConfigError, Found, Place, Settings, load, place, provider_keys, receive
+
+KEK = base64.b64encode(bytes(range(32))).decode()
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the machine that runs the tests, and a home of its own."""
+    for name in list(os.environ):
+        if name.startswith(("SPANGATE_", "OPENAI_", "ANTHROPIC_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+
+
+def test_the_default_is_loopback_and_a_folder_of_the_person(tmp_path: Path) -> None:
+    settings = load()
+    assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 4000, 1)
+    assert settings.data_dir == tmp_path / "spangate"
+    assert settings.database_url == f"sqlite:///{tmp_path}/spangate/spangate.db"
+
+
+def test_flags_win_over_environment_over_file_over_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "spangate.toml"
+    file.write_text('port = 1\nworkers = 2\ngrace = 3\nlog_level = "error"\n')
+    monkeypatch.setenv("SPANGATE_CONFIG", str(file))
+    monkeypatch.setenv("SPANGATE_PORT", "4")
+    monkeypatch.setenv("SPANGATE_WORKERS", "5")
+    settings = load({"port": 6, "workers": None})
+    assert (settings.port, settings.workers, settings.grace, settings.log_level, settings.idle_timeout) == (6, 5, 3.0, "error", 60.0)
+
+
+def test_every_setting_can_be_said_in_a_file(tmp_path: Path) -> None:
+    said = {
+        "host": '"0.0.0.0"', "port": "1", "data_dir": f'"{tmp_path}"', "db": '"postgresql://u@h/d"', "workers": "2", "config": '"/c.toml"',
+        "admin_key": '"0123456789abcdef"', "kek": f'"{KEK}"', "strict": "true", "allow_private_upstreams": "true", "grace": "1.5",
+        "body_limit": '"2MiB"', "content_limit": "0", "connect_timeout": "1", "first_byte_timeout": "2", "idle_timeout": "3",
+        "total_timeout": "4", "fsync_interval": "0.5", "log_level": '"debug"',
+    }  # fmt: skip
+    assert said.keys() == Settings.model_fields.keys()
+    file = tmp_path / "all.toml"
+    file.write_text("".join(f"{name} = {value}\n" for name, value in said.items()))
+    assert load({"config": file}) == Settings(
+        host="0.0.0.0", port=1, data_dir=tmp_path, db="postgresql://u@h/d", workers=2, config=file, admin_key="0123456789abcdef",
+        kek=KEK, strict=True, allow_private_upstreams=True, grace=1.5, body_limit=2 * 1024**2, content_limit=0, connect_timeout=1,
+        first_byte_timeout=2, idle_timeout=3, total_timeout=4, fsync_interval=0.5, log_level="debug",
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"port": 65536}, "port: Input should be less than or equal to 65535"),
+        ({"kek": "AAAA"}, "kek: is 3 bytes long, must be 32"),
+        ({"kek": "not base64!"}, "kek: not base64"),
+        ({"body_limit": "much"}, "body_limit: could not parse value and unit from byte string"),
+        ({"admin_key": "short"}, "admin_key: String should have at least 16 characters"),
+        ({"colour": "red"}, "colour: there is no such setting"),
+        ({"config": "/no/such/file.toml"}, "config: there is no file /no/such/file.toml"),
+    ],
+)
+def test_a_wrong_setting_is_named(flags: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(flags)
+    assert str(caught.value) == words
+
+
+def test_an_unknown_key_in_the_file_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "typo.toml"
+    file.write_text("prot = 1\n")
+    with pytest.raises(ConfigError, match="prot: there is no such setting"):
+        load({"config": file})
+
+
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_text("port: 1\n")
+    with pytest.raises(ConfigError, match=r"bad\.toml"):
+        load({"config": file})
+
+
+def test_a_wrong_key_is_refused_without_being_shown() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load({"admin_key": "hunter2"})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_child_gets_the_same_settings_whatever_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load({"port": 1, "kek": KEK, "db": "postgresql://u:p@h/d", "body_limit": "1MiB"})
+    monkeypatch.setenv("SPANGATE_PORT", "2")
+    assert receive(io.StringIO(settings.to_json() + "\nrest")) == settings
+    assert "\n" not in settings.to_json()
+
+
+def test_a_child_without_settings_says_who_starts_it() -> None:
+    with pytest.raises(ConfigError, match="spangate serve"):
+        receive(io.StringIO(""))
+
+
+def test_secrets_are_not_in_the_repr() -> None:
+    said = repr(load({"admin_key": "0123456789abcdef", "kek": KEK, "db": "postgresql://u:hunter2@h/d"}))
+    assert not [secret for secret in ("0123456789abcdef", KEK, "hunter2") if secret in said]
+
+
+def test_a_relative_folder_stays_where_it_was_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load({"data_dir": "here"}).data_dir == tmp_path / "here"
+
+
+def test_the_cli_finds_key_and_url_in_the_folder(tmp_path: Path) -> None:
+    settings = load({"data_dir": tmp_path})
+    assert place(settings) == Place(url="http://127.0.0.1:4000", key=None, found=f"{tmp_path}/admin.key")
+    (tmp_path / "admin.key").write_text("sg-file\n")
+    (tmp_path / "serve.url").write_text("http://127.0.0.1:4999\n")
+    assert place(settings) == Place(url="http://127.0.0.1:4999", key="sg-file", found=f"{tmp_path}/admin.key")
+
+
+def test_the_cli_prefers_what_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "admin.key").write_text("sg-file\n")
+    monkeypatch.setenv("SPANGATE_ADMIN_KEY", "sg-admin-0123456789")
+    assert place(load({"data_dir": tmp_path})).key == "sg-admin-0123456789"
+    monkeypatch.setenv("SPANGATE_URL", "http://there")
+    monkeypatch.setenv("SPANGATE_KEY", "sg-environment")
+    settings = load({"data_dir": tmp_path})
+    assert place(settings) == Place(url="http://there", key="sg-environment", found="SPANGATE_KEY")
+    assert place(settings, url="http://flag", key="sg-flag") == Place(url="http://flag", key="sg-flag", found="--key")
+
+
+@pytest.mark.parametrize(
+    ("host", "url"), [("0.0.0.0", "http://127.0.0.1:4000"), ("::1", "http://[::1]:4000"), ("10.0.0.1", "http://10.0.0.1:4000")]
+)
+def test_the_cli_calls_an_address_that_can_be_called(host: str, url: str) -> None:
+    assert place(load({"host": host})).url == url
+
+
+def test_provider_keys_come_with_the_place_that_they_are_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert provider_keys() == []
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-o")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-a")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "https://proxy.example/")
+    assert provider_keys() == [
+        Found(provider="openai", variable="OPENAI_API_KEY", key="sk-o", api_base=None),
+        Found(provider="anthropic", variable="ANTHROPIC_API_KEY", key="sk-a", api_base="https://proxy.example/v1"),
+    ]
