@@ -106,7 +106,7 @@ def trace_info(
         "spangate.http_status": None if exchange.http_status is None else str(exchange.http_status),
     }
     if spans:
-        sizes = sorted(len(msgspec.json.encode(span)) for span in spans)
+        sizes = sorted(len(lenient.render(span, msgspec.to_builtins)) for span in spans)
         derived["mlflow.trace.sizeBytes"] = str(sum(sizes))
         derived["mlflow.trace.sizeStats"] = _json(
             {

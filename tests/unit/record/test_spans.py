@@ -372,7 +372,14 @@ def test_takes_any_body(body: bytes) -> None:
         assert len(text) <= PREVIEW
         text.encode()
     msgspec.msgpack.encode(trace_row(EXCHANGE, Content(request=body, response=body)))
-    assert len(spans(EXCHANGE, Content(request=body, response=body))) == 2
+    both = spans(EXCHANGE, Content(request=body, response=body))
+    assert len(both) == 2
+    trace_info(EXCHANGE, request_preview=None, response_preview=None, spans=both)
+
+
+def test_says_the_sizes_of_what_utf8_cannot_hold() -> None:
+    both = spans(EXCHANGE, Content(request=b'{"a":"\\ud800"}'))
+    assert "mlflow.trace.sizeStats" in trace_info(EXCHANGE, request_preview=None, response_preview=None, spans=both).metadata
 
 
 def test_takes_a_body_that_is_too_deep() -> None:
