@@ -22,6 +22,8 @@ from ..envelope import Keyring, load_or_make_key, parse_key, publish_private
 from ..exchange import SealedKey
 from ..record.spans import trace_row
 from ..store.engine import Database
+from ..store.faults import Invalid, Unavailable
+from ..store.secrets import bind
 from ..store.writer import LedgerSink
 from . import api, door
 from .chores import Chore, Health
@@ -44,9 +46,12 @@ def main(settings: Settings) -> None:
     settings.journals_dir.mkdir(mode=0o700, exist_ok=True)
     with door.listening(settings.control_socket, settings.control_address_file) as sock:
         control = Control(settings)
-        control.start()
         try:
+            control.start()
             uvloop.run(_serve(control.app, sock))
+        except Invalid as fault:  # only a person can help
+            log.error("%s", fault)
+            raise SystemExit(1) from None
         finally:
             control.stop()
 
@@ -64,15 +69,17 @@ class Control:
         self.opening = Chore("open the database", self._open, pause=REOPEN_PAUSE)
         self.publishing = Chore("publish", self._publish, pause=LOOK_PAUSE)
         self.draining = Chore("drain", self._drain, pause=DRAIN_PAUSE)
-        desk = Desk(self.database, self.keyring, self.publish, now, settings.allow_private_upstreams)
+        desk = Desk(self.database, self.keyring, self.publish, now, self._ready, settings.allow_private_upstreams)
         self.app = api.application(desk, Identity(keys), self, body_limit=int(settings.body_limit))
         self._opened = False
         self._emptied = time.monotonic()
 
     def start(self) -> None:
-        """Serves at once; what needs the database begins when that can be reached."""
-        self.opening.once()
-        if not self._opened:
+        """Serves at once; what needs the database begins when that can be reached. Raises Invalid if this is not our database."""
+        try:
+            self._open()
+        except Unavailable as fault:
+            log.warning("%s", fault)
             self.opening.start()
 
     def stop(self) -> None:
@@ -93,12 +100,18 @@ class Control:
     def _open(self) -> bool:
         if not self._opened:
             self.database.upgrade()
+            with self.database.write() as connection:
+                bind(connection, self.keyring)
             self._opened = True
             self.publishing.once()
             self.publishing.start()
             self.draining.start()
             self.opening.finish()
         return False
+
+    def _ready(self) -> None:
+        if not self._opened:
+            raise Unavailable(self.opening.health.fault or "The database is not open yet.")
 
     def _publish(self) -> bool:
         self.publisher.publish()

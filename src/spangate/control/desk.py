@@ -16,17 +16,26 @@ class Desk:
     keyring: Keyring
     publish: Callable[[], None]  # returns when the snapshot file is in place; must not raise
     now: Callable[[], int]  # wall clock, ms
+    ready: Callable[[], None]  # raises Unavailable until the database is open: upgraded, and sealed with our key
     allow_private: bool = False
     caller: str = ""  # who calls, for created_by and updated_by where the message leaves them out
 
     @contextmanager
     def read(self) -> Generator[Connection]:
+        self.ready()
         with self.database.read() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Generator[Connection]:
         """One transaction; once it is kept, every worker has it within its next look at the snapshot file."""
-        with self.database.write() as connection:
+        with self.write_quietly() as connection:
             yield connection
         self.publish()
+
+    @contextmanager
+    def write_quietly(self) -> Generator[Connection]:
+        """One transaction that no worker needs to know of."""
+        self.ready()
+        with self.database.write() as connection:
+            yield connection

@@ -5,7 +5,7 @@ Seen on real wires: halves of a surrogate pair, one in each of two deltas; NaN; 
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import msgspec
@@ -48,8 +48,8 @@ def _mended(value: object, hook: Callable[[object], object] | None) -> object:
         return mend(value)
     if isinstance(value, dict):
         return {mend(name): _mended(item, hook) for name, item in cast("dict[str, object]", value).items()}
-    if isinstance(value, list):
-        return [_mended(item, hook) for item in cast("list[object]", value)]
+    if isinstance(value, (list, tuple)):
+        return [_mended(item, hook) for item in cast("Sequence[object]", value)]
     if value is None or isinstance(value, (bool, int, float)) or hook is None:
         return value
     return _mended(hook(value), hook)

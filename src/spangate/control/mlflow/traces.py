@@ -70,13 +70,13 @@ def batch_infos(desk: Desk, ask: BatchGetTraces) -> TraceInfosReply:
 
 
 def set_tag(desk: Desk, ask: SetTraceTag) -> Nothing:
-    with desk.database.write() as connection:  # no worker needs to know
+    with desk.write_quietly() as connection:
         store.set_tag(connection, ask.trace_id, ask.key, ask.value or "")
     return Nothing()
 
 
 def delete_tag(desk: Desk, ask: DeleteTraceTag) -> Nothing:
-    with desk.database.write() as connection:
+    with desk.write_quietly() as connection:
         store.delete_tag(connection, ask.trace_id, ask.key)
     return Nothing()
 
