@@ -2,6 +2,9 @@
 
 from .usage import CEILING, Usage, count
 
+# The provider said something of usage that is no object.
+UNREADABLE = Usage(invalid=("usage",))
+
 
 class Tally:
     """Collects the fields of one Usage."""
@@ -23,8 +26,7 @@ class Tally:
     def flag(self, field: str) -> None:
         """The field's value on the wire is no plausible count."""
         self._counts.pop(field, None)
-        if field not in self._invalid:
-            self._invalid.append(field)
+        self._invalid.append(field)
 
     def get(self, field: str) -> int | None:
         return self._counts.get(field)

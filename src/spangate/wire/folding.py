@@ -10,7 +10,6 @@ from . import lenient
 
 # Names whose string is said once or repeated, never continued.
 IDENTITY = frozenset({"id", "type", "role", "index", "format", "object", "model"})
-PLACES = 10_000  # entries of one list by index; an index past it is a fault of the sender
 
 
 class Growing:
@@ -54,6 +53,8 @@ class Fold:
     def __init__(self, room: int) -> None:
         self.room = room
         self.truncated = False
+        # Lists merged by index, with their entries by it; holding the list keeps its id its own.
+        self._places: dict[int, tuple[list[object], dict[int, dict[str, object]]]] = {}
 
     def merge(self, into: dict[str, object], delta: dict[str, object]) -> None:
         for name, value in delta.items():
@@ -127,17 +128,13 @@ class Fold:
                 self.merge(place, entry)
 
     def _place(self, entries: list[object], index: int) -> dict[str, object] | None:
-        """The entry with that index: nearly always the last."""
-        for held in reversed(entries):
-            entry = lenient.mapping(held)
-            if entry is not None and entry.get("index") == index:
-                return entry
-        if len(entries) >= PLACES or not self.take(8):
-            self.truncated = True
-            return None
-        fresh: dict[str, object] = {}
-        entries.append(fresh)
-        return fresh
+        """The entry with that index; None if there is no room for a new one."""
+        _, places = self._places.setdefault(id(entries), (entries, {}))
+        place = places.get(index)
+        if place is None and self.take(8):
+            place = places[index] = {}
+            entries.append(place)
+        return place
 
 
 def said(value: object) -> object:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from spangate.wire import folding, lenient
-from spangate.wire.counting import Tally
+from spangate.wire.counting import UNREADABLE, Tally
 from spangate.wire.events import Ended, Event, Failed, Started, Stopped, UsageReported
 from spangate.wire.framing import sse
 from spangate.wire.framing.sse import Frame
@@ -116,8 +116,10 @@ def parse_usage(value: object) -> Usage | None:
     if value is None:
         return None
     wire = lenient.mapping(value)
-    if wire is None:
-        return Usage(invalid=("usage",))
+    return UNREADABLE if wire is None else _usage(wire)
+
+
+def _usage(wire: dict[str, object]) -> Usage:
     tally = Tally()
     tally.read("input", wire.get("input_tokens"))
     tally.read("output", wire.get("output_tokens"))
@@ -297,15 +299,13 @@ class Decoder(SseDecoder):
             return
         wire = lenient.mapping(value)
         if wire is None:
-            events.append(UsageReported(Usage(invalid=("usage",))))
+            events.append(UsageReported(UNREADABLE))
             return
         merged = {**self._usage, **{name: count for name, count in wire.items() if count is not None or name not in self._usage}}
         if merged == self._usage or len(merged) > 256:
             return
         self._usage = merged
-        reported = parse_usage(merged)
-        if reported is not None:
-            events.append(UsageReported(reported))
+        events.append(UsageReported(_usage(merged)))
 
     def _fits(self, value: object) -> bool:
         return self._fold is not None and self._fold.take(len(lenient.render(value)))

@@ -1,11 +1,13 @@
 """One streamed answer over server-sent events: the part that all formats share. Subclasses say what a frame means."""
 
+from abc import ABC, abstractmethod
+
 from spangate.wire import lenient
 from spangate.wire.events import Event, Failed, Progressed, Started
 from spangate.wire.framing.sse import LIMIT, Frame, Frames
 
 
-class SseDecoder:
+class SseDecoder(ABC):
     """Bounded, never raising: a frame that is not what the format says is one Failed("malformed"), and the stream goes on."""
 
     def __init__(self, frame_limit: int = LIMIT) -> None:
@@ -40,13 +42,13 @@ class SseDecoder:
                 if frame.whole:  # a cut frame is told by `finished`, it is nobody's malformed frame
                     self._fail_malformed(f"A frame of the provider's stream is not JSON: {type(error).__name__}", events)
 
+    @abstractmethod
     def _observe(self, frame: Frame, data: bytes, events: list[Event]) -> None:
         """What the frame means. May raise ValueError or RecursionError for a malformed one."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _overlong(self, events: list[Event]) -> None:
         """A frame too long to be read passed by."""
-        raise NotImplementedError
 
     def _start(self, response_id: object, model: object, events: list[Event]) -> None:
         if self._started:

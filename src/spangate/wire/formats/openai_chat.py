@@ -9,7 +9,7 @@ from typing import cast
 import msgspec
 
 from spangate.wire import folding, lenient
-from spangate.wire.counting import Tally
+from spangate.wire.counting import UNREADABLE, Tally
 from spangate.wire.events import Ended, Event, Failed, Started, Stopped, UsageReported
 from spangate.wire.framing import sse
 from spangate.wire.framing.sse import LIMIT, Frame
@@ -113,8 +113,10 @@ def parse_usage(value: object) -> Usage | None:
     if value is None:
         return None
     wire = lenient.mapping(value)
-    if wire is None:
-        return Usage(invalid=("usage",))
+    return UNREADABLE if wire is None else _usage(wire)
+
+
+def _usage(wire: dict[str, object]) -> Usage:
     prompt = lenient.mapping(wire.get("prompt_tokens_details")) or {}
     completion = lenient.mapping(wire.get("completion_tokens_details")) or {}
     tally = Tally()
@@ -227,7 +229,7 @@ class Decoder(SseDecoder):
         return answer
 
     def _observe(self, frame: Frame, data: bytes, events: list[Event]) -> None:
-        if data.strip() == b"[DONE]":
+        if len(data) < 16 and data.strip() == b"[DONE]":
             if not self.ended:
                 self.ended = True
                 events.append(Ended())
@@ -239,7 +241,8 @@ class Decoder(SseDecoder):
                 pass  # perhaps only odd: read in full below
             else:
                 if not thin.error and thin.choices is not None:
-                    self._note(frame, thin.usage, events, empty=not thin.choices)
+                    if thin.usage is not None:
+                        self._note(frame, thin.usage, events, empty=not thin.choices)
                     for choice in thin.choices:
                         self._stop(choice.index, choice.finish_reason, events)
                     return
@@ -263,34 +266,33 @@ class Decoder(SseDecoder):
             events.append(failure(chunk if chunk.get("error") else {"error": chunk}))
             return
         self._start(chunk.get("id"), chunk.get("model"), events)
-        choices = chunk.get("choices")
+        choices, usage = chunk.get("choices"), chunk.get("usage")
+        listed = objects(choices)
         if self._fold is not None:
             self._envelope.put(chunk, _CHUNK_ONLY)
-        for choice in objects(choices):
+        for choice in listed:
             delta = lenient.mapping(choice.get("delta"))
             if delta and not self._progressed and any(value for name, value in delta.items() if name != "role"):
                 self._progress(events)
             if self._fold is not None:
                 self._fold_choice(self._fold, choice, delta)
-        self._note(frame, chunk.get("usage"), events, empty=choices == [])
-        for choice in objects(choices):
+        if usage is not None:
+            self._note(frame, usage, events, empty=choices == [])
+        for choice in listed:
             self._stop(choice.get("index"), choice.get("finish_reason"), events)
 
     def _note(self, frame: Frame, usage: object, events: list[Event], *, empty: bool) -> None:
         """Usage of a frame. It may sit in a frame that also has choices, in each frame, or after [DONE]."""
-        if usage is None:
-            return
-        if empty and lenient.mapping(usage) is not None:
+        wire = lenient.mapping(usage)
+        if empty and wire is not None:
             self.usage_frames.append((frame.start, frame.end))
         if usage != self._usage:
             self._usage = usage
-            reported = parse_usage(usage)
-            if reported is not None:
-                events.append(UsageReported(reported))
+            events.append(UsageReported(UNREADABLE if wire is None else _usage(wire)))
 
     def _stop(self, index: object, reason: object, events: list[Event]) -> None:
         place = index if isinstance(index, int) else 0
-        if place in self._done:
+        if place in self._done or (reason is None and place in self._open):
             return
         if isinstance(reason, str) and reason:
             if len(self._done) < CHOICES:

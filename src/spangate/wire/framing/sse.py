@@ -14,6 +14,7 @@ LIMIT = 1 << 20  # a frame this long holds a picture or a flood, not a step of a
 
 # One line end, then at least one more. Possessive, or CRLF would count as two.
 _FRAME_END = re.compile(rb"(?>\r\n|\n|\r)[\r\n]+")
+_LF = ord("\n")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -51,6 +52,11 @@ class Frames:
         return self.boundary == self.total
 
     def feed(self, chunk: bytes) -> list[Frame]:
+        if not self._tail and chunk.find(b"\n\n") == len(chunk) - 2 >= 1 and b"\r" not in chunk and chunk[0] != _LF:
+            # The usual chunk is one frame, its lines ended by LF.
+            at = self.boundary
+            self.boundary = self.total = at + len(chunk)
+            return [self._frame(chunk[:-2], at, self.total)]
         frames: list[Frame] = []
         buffer: bytes | bytearray = chunk
         start = self.boundary + self._skipped  # offset of buffer[0]
@@ -91,7 +97,7 @@ class Frames:
         if buffer is self._tail:
             if at:
                 del self._tail[:at]
-        else:
+        elif at < len(buffer):
             self._tail = bytearray(buffer[at:])
         # The longest half of a frame's end is two bytes (CRLF).
         if len(self._tail) + self._skipped > self._limit + 2 and len(self._tail) > 2:
