@@ -204,7 +204,7 @@ def _sqlite(url: URL) -> tuple[Engine, Engine]:
     return writer, reader
 
 
-def _lower(text: object) -> object:
+def _lower(text: str | int | float | bytes | None) -> str | int | float | bytes | None:
     return text.lower() if isinstance(text, str) else text
 
 

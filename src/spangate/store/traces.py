@@ -1,6 +1,7 @@
 """Traces as they were kept: found by MLflow's filters, paged by keyset. Lists never read what was said; `content` does."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from msgspec import Struct
@@ -11,22 +12,37 @@ from . import filters, limits, paging
 from .experiments import put
 from .faults import Invalid, NotFound
 from .packing import unpacked, unpacked_exchange
-from .schema import contents, trace_metadata, trace_tags
+from .schema import calls, contents, trace_metadata, trace_tags
 from .schema import traces as table
 
 PAGE = 100
 PAGE_LIMIT = 500  # MLflow's
 
-NAME_TAG = "mlflow.traceName"
-# Metadata and tags that are columns here, not rows.
-_METADATA: dict[str, sa.Column[str]] = {
+
+def _of_call(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """What the ledger says of the trace's call."""
+    return sa.select(column).where(calls.c.call_id == table.c.call_id).scalar_subquery()
+
+
+# Metadata and tags that `record.spans` derives, and where they come from: no row is kept of these.
+_METADATA: dict[str, sa.ColumnElement[Any]] = {
     "mlflow.gateway.endpointId": table.c.endpoint_id,
     "mlflow.gateway.requestType": table.c.request_type,
     "mlflow.gateway.caller": table.c.caller,
+    "mlflow.auth.username": _of_call(calls.c.caller),
+    "mlflow.auth.userId": _of_call(calls.c.caller_id),
     "mlflow.traceInputs": table.c.request_preview,
     "mlflow.traceOutputs": table.c.response_preview,
+    "mlflow.trace_schema.version": sa.literal("3"),
+    "mlflow.trace.infoFinalized": sa.literal("true"),
+    "spangate.call_id": table.c.call_id,
+    "spangate.status": _of_call(calls.c.status),
+    "spangate.http_status": _of_call(sa.cast(calls.c.http_status, sa.String(16))),
 }
-_TAGS: dict[str, sa.Column[str]] = {NAME_TAG: table.c.name}
+_TAGS: dict[str, sa.ColumnElement[Any]] = {
+    "mlflow.traceName": table.c.name,
+    "mlflow.trace.spansLocation": sa.literal("TRACKING_STORE"),
+}
 # Attributes that MLflow keeps as metadata or tags of its own.
 _ELSEWHERE = {"run_id": ("metadata", "mlflow.sourceRun"), "prompt": ("tag", "mlflow.linkedPrompts")}
 
@@ -193,7 +209,7 @@ def _orders(clause: str) -> list[paging.Order]:
         return _last_if_null(_NUMBERS[key], 0, name, descending)
     if entity in ("tag", "metadata"):
         columns, rows = (_TAGS, trace_tags) if entity == "tag" else (_METADATA, trace_metadata)
-        value: sa.ColumnElement[str] = (
+        value: sa.ColumnElement[Any] = (
             columns[key]
             if key in columns
             else sa.select(rows.c.value).where(rows.c.trace_id == table.c.trace_id, rows.c.key == key).scalar_subquery()
@@ -202,7 +218,7 @@ def _orders(clause: str) -> list[paging.Order]:
     raise Invalid(f"Invalid order_by clause '{clause}'. Traces are ordered by attributes, tags and metadata.")
 
 
-def _last_if_null(value: sa.ColumnElement[int] | sa.ColumnElement[str], neutral: object, name: str, descending: bool) -> list[paging.Order]:
+def _last_if_null(value: sa.ColumnElement[Any], neutral: object, name: str, descending: bool) -> list[paging.Order]:
     """What has no value comes last, whatever the direction and the database."""
     return [
         paging.Order(sa.case((value.is_(None), 1), else_=0), f"{name} is null", descending=False),

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from spangate.envelope import Keyring
-from spangate.exchange import AttemptRecord, Content, Exchange, Status
+from spangate.exchange import AttemptRecord, Content, Exchange, Status, TraceEntry
 from spangate.store import endpoints, models, secrets
 from spangate.store.endpoints import Endpoint, EndpointModel
 from spangate.store.models import ModelDefinition
 from spangate.store.secrets import Secret
-from spangate.store.writer import TraceEntry
 from spangate.wire.usage import Provenance, Usage
 
 KEYRING = Keyring(bytes(range(32)))

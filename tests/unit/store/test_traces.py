@@ -5,11 +5,11 @@ import pytest
 import sqlalchemy as sa
 from tests.unit.store.given import T0, exchange, trace_id
 
-from spangate.exchange import Content, Exchange, Settled, Status
+from spangate.exchange import Content, Exchange, ProcessPosition, Settled, Status, TraceEntry
 from spangate.store import experiments, schema, traces
 from spangate.store.engine import Database
 from spangate.store.faults import Invalid, NotFound
-from spangate.store.writer import LedgerSink, ProcessPosition, TraceEntry
+from spangate.store.writer import LedgerSink
 
 TAGS: Mapping[int, dict[str, str]] = {1: {"team": "search"}, 2: {"team": "Ads", "a.b": "x"}, 3: {"empty": ""}}
 METADATA: Mapping[int, dict[str, str]] = {1: {"mlflow.trace.session": "s-1"}, 2: {"mlflow.trace.session": "s-2", "mlflow.sourceRun": "r-1"}}
@@ -42,7 +42,16 @@ def kept(database: Database) -> Database:
     keep(
         database,
         exchange(1, endpoint="chat", duration=30_000_000),
-        exchange(2, endpoint="Chat", duration=10_000_000, status=Status.error, request_type="unified/chat", agent="codex"),
+        exchange(
+            2,
+            endpoint="Chat",
+            duration=10_000_000,
+            status=Status.error,
+            request_type="unified/chat",
+            agent="codex",
+            caller="ann",
+            caller_id="k-1",
+        ),
         exchange(3, endpoint="é🙂", duration=None, status=Status.unknown, endpoint_id="e-2"),
         exchange(4, endpoint="a_b%c", duration=20_000_000),
         exchange(5, endpoint="chat", duration=20_000_000),
@@ -106,6 +115,12 @@ def found(database: Database, filter: str | None = None, order_by: list[str] | N
         ("metadata.`mlflow.gateway.requestType` LIKE 'unified/%'", [2]),
         ("metadata.`mlflow.gateway.caller` = 'codex'", [2]),
         ("metadata.`mlflow.gateway.caller` IS NULL", []),
+        ("metadata.`mlflow.auth.username` = 'ann' AND metadata.`mlflow.auth.userId` LIKE 'k-%'", [2]),
+        ("metadata.`mlflow.auth.username` IS NULL", [5, 4, 3, 1]),
+        ("metadata.`spangate.status` IN ('unknown', 'error')", [3, 2]),
+        ("metadata.`spangate.http_status` = '200'", [5, 4, 3, 2, 1]),
+        ("metadata.`mlflow.trace_schema.version` = '3' AND tags.`mlflow.trace.spansLocation` != 'TRACKING_STORE'", []),
+        ("tags.`mlflow.trace.spansLocation` ILIKE 'tracking%' AND metadata.`mlflow.trace.infoFinalized` IS NOT NULL", [5, 4, 3, 2, 1]),
         ("status = 'OK' AND name = 'gateway/chat' AND tags.team = 'search'", [1]),
         ("name = 'x'' OR ''1''=''1'", []),
     ],
@@ -147,6 +162,7 @@ ORDERS = [
     (["run_id", "execution_time"], [2, 5, 4, 1, 3]),
     (["metadata.`mlflow.gateway.endpointId` DESC", "timestamp"], [3, 1, 2, 4, 5]),
     (["timestamp DESC", "timestamp ASC"], [5, 4, 3, 2, 1]),
+    (["metadata.`mlflow.auth.username`", "tags.`mlflow.trace.spansLocation` DESC"], [2, 5, 4, 3, 1]),
 ]
 
 

@@ -6,13 +6,13 @@ import pytest
 import sqlalchemy as sa
 from tests.unit.store.given import T0, attempt, begun, call_id, entry, exchange, house, trace_id
 
-from spangate.exchange import Begun, Content, Exchange, Fault, JournalRecord, ProcessPosition, Settled, Status
+from spangate.exchange import Begun, Content, Exchange, Fault, JournalRecord, ProcessPosition, Settled, Status, TraceEntry
 from spangate.store import endpoints, experiments, ledger, schema, traces
 from spangate.store.engine import Database
 from spangate.store.faults import StoreFault
 from spangate.store.ledger import AttemptRow, CallRow
 from spangate.store.traces import TraceRow
-from spangate.store.writer import DIED, LedgerSink, TraceEntry
+from spangate.store.writer import DIED, LedgerSink
 from spangate.wire.usage import Provenance, Usage
 
 CONTENT = Content(request=b'{"model":"chat"}', response=b'{"id":"' + b"x" * 2_000 + b'"}', response_truncated=True)
