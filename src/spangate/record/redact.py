@@ -34,6 +34,7 @@ _WORD = rb"[A-Za-z0-9_-]"
 _RUNS = (
     # OpenAI, Anthropic, OpenRouter, DeepSeek, LiteLLM
     *_shapes(b"sk-", rest=rb"(?:(?=" + _WORD + rb"*[0-9])" + _WORD + rb"{16,}|[A-Za-z]{20,})"),
+    *_shapes(b"sg-", rest=rb"(?=" + _WORD + rb"*[0-9A-Z])" + _WORD + rb"{30,}"),  # ours
     *_shapes(b"sk_live_", b"sk_test_", b"rk_live_", b"rk_test_", rest=rb"[A-Za-z0-9]{16,}"),  # Stripe
     *_shapes(b"AKIA", b"ASIA", rest=rb"[A-Z0-9]{16}(?![A-Z0-9])"),  # AWS key ids
     *_shapes(b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_", rest=rb"[A-Za-z0-9_]{20,}"),

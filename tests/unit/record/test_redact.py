@@ -12,6 +12,7 @@ KEYS = [
     ("sk-", "sk-proj-abc123DEF456ghi789JKL"),
     ("sk-", "sk-ant-api03-abcdefghij0123456789"),
     ("sk-", "sk-" + "abcdefghij" * 3),
+    ("sg-", "sg-QvO-onVIwx-lnrahJp4OwZV7Vepqz_a5ZDiz0UFSIHc"),
     ("sk_live_", "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc"),
     ("AKIA", "AKIA" + "IOSFODNN7EXAMPLE"),
     ("ghp_", "ghp_" + "a1B2" * 9),
