@@ -1,0 +1,60 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spangate.cli.app import main
+from spangate.exchange import ProcessPosition
+
+from .conftest import Gateway
+
+
+def verdicts(gateway: Gateway) -> tuple[int, dict[str, str]]:
+    result = gateway.run("doctor", "--json")
+    return result.exit_code, {finding["check"]: finding["verdict"] for finding in json.loads(result.stdout)}
+
+
+def test_a_sound_gateway_is_found_sound(gateway: Gateway) -> None:
+    gateway.keep("0", "01a20326-4e61-77b6-9456-28ed818b56a6")
+    code, found = verdicts(gateway)
+    assert (code, set(found.values())) == (0, {"ok"}), gateway.run("doctor").stdout
+    assert {"health", "ready", "clock", "management", "completeness", "backlog", "database"} <= found.keys()
+
+
+def test_a_gap_is_wrong(gateway: Gateway) -> None:
+    gateway.keep("0", "01a20326-4e61-77b6-9456-28ed818b56a6")
+    assert gateway.control.sink.keep(ProcessPosition("p", 1, 2, 2), ProcessPosition("p", 1, 9, 9), [], gaps=[(3, 9)])
+    code, found = verdicts(gateway)
+    assert (code, found["completeness"]) == (1, "wrong")
+    assert "3 to 9" in gateway.run("doctor").stdout
+
+
+def test_what_is_degraded_is_told(gateway: Gateway) -> None:
+    gateway.degraded.append("control: does not answer")
+    assert verdicts(gateway) == (0, verdicts(gateway)[1] | {"ready": "note"})
+    assert "control: does not answer" in gateway.run("doctor").stdout
+
+
+def test_a_key_file_that_others_can_read_is_wrong(gateway: Gateway) -> None:
+    kek: Path = gateway.settings.kek_file
+    kek.chmod(0o640)
+    code, found = verdicts(gateway)
+    assert (code, found["kek.key"]) == (1, "wrong")
+    assert f"chmod 600 {kek}" in gateway.run("doctor").stdout
+
+
+def test_a_wrong_key_is_told_from_a_missing_gateway(gateway: Gateway) -> None:
+    refused = gateway.run("doctor", key="sg-wrong")
+    assert (refused.exit_code, "key from --key" in refused.stdout) == (1, True)
+
+
+@pytest.mark.parametrize("arguments", [("endpoints", "list"), ("doctor",)])
+def test_no_gateway_is_one_sentence(arguments: tuple[str, ...], tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["spangate", *arguments, "--url", "http://127.0.0.1:9", "--key", "k", "--data-dir", str(tmp_path)])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    said = capsys.readouterr()
+    assert caught.value.code == 1
+    assert "No gateway answers at http://127.0.0.1:9" in said.out + said.err
+    assert "Traceback" not in said.err
