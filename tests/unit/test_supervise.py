@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from spangate.config import Settings
@@ -126,6 +127,13 @@ def until(true: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
+def dead(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def answer(url: str) -> bytes:
     with urllib.request.urlopen(url, timeout=30) as said:
         return said.read()
@@ -161,6 +169,7 @@ def test_what_dies_is_started_again_and_the_port_stays_open(tmp_path: Path, kind
         url = there.wait_ready()
         (first,) = there.pids(kind)
         os.kill(first, signal.SIGKILL)
+        until(lambda: dead(first))
         assert len(answer(url)) == 3  # waits in the backlog if it must, and is not refused
         until(lambda: len(there.pids(kind)) == 2)
         code, said = there.stop()
