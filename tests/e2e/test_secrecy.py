@@ -52,7 +52,7 @@ def test_no_secret_can_be_read_anywhere(own: Callable[..., Gateway], alone: Upst
                 raw = client.chat.completions.with_raw_response.create(
                     model="chat", messages=messages, stream=bool(i % 2), extra_headers={CALLER: call}
                 )
-                raw.read()
+                raw.http_response.read()
                 trace_ids.append(raw.headers["x-spangate-trace-id"])
             except openai.APIStatusError as error:
                 told.append(error.response.text)

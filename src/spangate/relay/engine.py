@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from spangate.exchange import Faulted, Inbound, Journal, Reply, Route, Status, Target
+from spangate.wire import lenient
 from spangate.wire.formats import FORMATS, mlflow_chat
 from spangate.wire.problems import Problem, Refusal, UpstreamProblem
 from spangate.wire.streams import Passthrough, Translate
@@ -125,7 +126,8 @@ class Relay:
         problem = FORMATS[plan.format].parse_problem(incoming.status, body)
         call.settle(Status.error, incoming.status, Faulted(Status.error, problem.kind, problem.message, incoming.status))
         await call.durable()
-        if plan.format != call.format.NAME:
+        if plan.format != call.format.NAME or not shaped(body):
+            # A proxy's HTML page, FastAPI's {"detail": …}: SDKs find words only in their own shape.
             return reply(incoming.status, [JSON, *headers_down(headers, typed=False), *call.headers], call.problem_body(problem))
         return reply(incoming.status, [*headers_down(headers), *call.headers], body)
 
@@ -189,6 +191,15 @@ def plan(inbound: Inbound, peeked: Peek, target: Target, format: str) -> Plan:
         stream=peeked.stream,
         withhold_usage=ask and not wanted,
     )
+
+
+def shaped(body: bytes) -> bool:
+    """Whether a provider's refusal has the shape of its format: in all that we relay, an object with an object `error` in it."""
+    try:
+        said = lenient.mapping(lenient.parse(body))
+    except (ValueError, RecursionError):
+        return False
+    return said is not None and lenient.mapping(said.get("error")) is not None
 
 
 def streamed(plan: Plan, headers: Mapping[bytes, bytes]) -> bool:

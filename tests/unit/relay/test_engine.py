@@ -174,6 +174,24 @@ async def test_unified_answer_that_is_no_chat_is_a_502() -> None:
     assert (world.exchange.status, world.exchange.http_status, world.exchange.attempts[0].http_status) == (Status.error, 502, 200)
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"detail": "No such model."}', "No such model."),
+        (b"<html>Bad gateway</html>", "400"),
+        (b'{"error": "text alone"}', "text alone"),
+        (b"", "400"),
+        (b"[" * 100_000, "400"),
+    ],
+)
+async def test_refusal_in_a_foreign_shape_is_put_into_the_clients_own(body: bytes, words: str) -> None:
+    world = World(400, [(b"content-type", b"text/html"), (b"retry-after", b"7")], [body] if body else [])
+    reply = await world.call(ASK)
+    assert (reply.status, dict(reply.headers)[b"content-type"], dict(reply.headers)[b"retry-after"]) == (400, b"application/json", b"7")
+    assert words in problem(reply)["message"]
+    assert (world.exchange.status, world.exchange.http_status, world.exchange.attempts[0].http_status) == (Status.error, 400, 400)
+
+
 async def test_rubbish_with_200_is_relayed_and_not_taken_for_an_answer() -> None:
     world = World(200, [(b"content-type", b"text/html")], [b"<html>"])
     reply = await world.call(ASK)
