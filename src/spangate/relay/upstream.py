@@ -190,8 +190,23 @@ class HttpIncoming:
         self._total = timeouts.total
         self._deadline = deadline
         self._clock = clock
+        self._broken: Interrupted | None = None
+        if response.connection is not None and response.connection.protocol is not None:
+            closed = response.connection.protocol.closed
+            if closed is not None:
+                closed.add_done_callback(self._lost)
+
+    def _lost(self, closed: asyncio.Future[None]) -> None:
+        if not closed.cancelled():
+            closed.exception()  # looked at, so that nobody logs it
+        # aiohttp 3.14 closes the connection on bytes that are not HTTP, and lets whoever reads the body wait for ever.
+        content = self._response.content
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError("the connection was lost"))
 
     async def piece(self, patience: float | None = None) -> bytes:
+        if self._broken is not None:
+            raise self._broken
         idle = self._idle if patience is None else min(patience, self._idle)
         left = self._deadline - self._clock()
         try:
@@ -206,8 +221,14 @@ class HttpIncoming:
                 ) from None
             raise Interrupted(504, "upstream_idle_timeout", f"The provider sent nothing for {idle:g} seconds amid its answer.") from None
         except (aiohttp.ClientError, OSError) as error:
+            # What came before the break is the client's; aiohttp would let it lie.
+            rest = self._response.content._read_nowait(-1)  # pyright: ignore[reportPrivateUsage]
             self.close()
-            raise Interrupted(502, "upstream_dropped", "The provider closed the connection in the midst of its answer.") from error
+            self._broken = Interrupted(502, "upstream_dropped", "The provider closed the connection in the midst of its answer.")
+            self._broken.__cause__ = error
+            if rest:
+                return rest
+            raise self._broken from error
 
     def close(self) -> None:
         self._response.close()  # a connection that was read to its end is back in the pool already, and stays there
@@ -251,7 +272,5 @@ def unreached(error: Exception, host: str, timeouts: Timeouts) -> Problem:
 
 
 def _reason(error: aiohttp.ClientSSLError) -> str:
-    cause = error.__cause__ or error.__context__
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return cause.verify_message
-    return "the handshake failed"
+    cause = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else None
+    return cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else "the handshake failed"

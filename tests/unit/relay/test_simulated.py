@@ -1,0 +1,111 @@
+import json
+from typing import Any
+
+import pytest
+
+from spangate.relay.simulated import SimulatedTransport
+from spangate.relay.upstream import Incoming, Outgoing, whole
+from spangate.wire.events import Ended, Event, Progressed, Started, Stopped, UsageReported
+from spangate.wire.formats import FORMATS
+from spangate.wire.problems import Interrupted
+from spangate.wire.usage import Usage
+
+CHAT, MESSAGES = "simulated://in-process/v1/chat/completions", "simulated://in-process/v1/messages"
+USAGE = Usage(input=2, output=13, cache_read=0, reasoning=0, audio_input=0, audio_output=0)
+
+
+async def answer(url: str, **body: Any) -> Incoming:
+    asked = {"model": "m", "messages": [{"role": "user", "content": "hi there"}], **body}
+    return await SimulatedTransport(now=lambda: 1_700_000_000.5).send(Outgoing(url=url, headers={}, body=json.dumps(asked).encode()))
+
+
+def streamed(format: str, stream: bytes) -> tuple[list[Event], dict[str, Any], bool]:
+    decoder = FORMATS[format].decoder(1 << 20)
+    events = [*decoder.feed(stream), *decoder.close()]
+    folded = decoder.answer()
+    assert folded is not None
+    return events, json.loads(folded[0]), decoder.finished
+
+
+async def test_openai_plain() -> None:
+    incoming = await answer(CHAT)
+    body = await whole(incoming)
+    said = json.loads(body)
+    assert incoming.status == 200
+    assert dict(incoming.headers)[b"content-type"] == b"application/json"
+    assert said["model"] == "simulated/m"
+    assert said["created"] == 1_700_000_000
+    assert said["choices"][0]["message"]["content"] == "This is a simulated answer: no model was called. You said: hi there"
+    assert FORMATS["openai.chat"].parse_answer(body) == [Started(said["id"], "simulated/m"), UsageReported(USAGE), Stopped("stop")]
+
+
+async def test_openai_stream_folds_to_the_plain_answer() -> None:
+    plain = json.loads(await whole(await answer(CHAT)))
+    stream = await whole(await answer(CHAT, stream=True, stream_options={"include_usage": True}))
+    events, folded, finished = streamed("openai.chat", stream)
+    assert finished
+    assert [event for event in events if not isinstance(event, Started)] == [Progressed(), Stopped("stop"), UsageReported(USAGE), Ended()]
+    assert folded["choices"][0]["message"]["content"] == plain["choices"][0]["message"]["content"]
+    assert folded["usage"] == plain["usage"]
+
+
+async def test_openai_stream_says_usage_only_to_who_asks() -> None:
+    assert b"usage" not in await whole(await answer(CHAT, stream=True))
+
+
+async def test_anthropic_plain() -> None:
+    body = await whole(
+        await answer(MESSAGES, max_tokens=100, system="Be brief.", messages=[{"role": "user", "content": [{"text": "a b"}]}])
+    )
+    said = json.loads(body)
+    assert said["usage"]["input_tokens"] == 4
+    assert said["content"][0]["text"].endswith("You said: a b")
+    assert (said["model"], said["stop_reason"]) == ("simulated/m", "end_turn")
+
+
+async def test_anthropic_stream_folds_to_the_plain_answer() -> None:
+    plain = json.loads(await whole(await answer(MESSAGES, max_tokens=100)))
+    events, folded, finished = streamed("anthropic.messages", await whole(await answer(MESSAGES, max_tokens=100, stream=True)))
+    assert finished
+    assert Ended() in events
+    assert {key: folded[key] for key in ("content", "stop_reason", "model", "role")} == {
+        key: plain[key] for key in ("content", "stop_reason", "model", "role")
+    }
+    assert folded["usage"]["output_tokens"] == plain["usage"]["output_tokens"] == 13
+
+
+@pytest.mark.parametrize(("url", "key", "reason"), [(CHAT, "max_tokens", "length"), (MESSAGES, "max_tokens", "max_tokens")])
+async def test_stops_at_the_limit(url: str, key: str, reason: str) -> None:
+    text = (await whole(await answer(url, **{key: 3}))).decode()
+    assert "This is a" in text
+    assert "simulated answer" not in text
+    assert f'"{reason}"' in text
+
+
+async def test_the_same_request_gives_the_same_bytes() -> None:
+    assert await whole(await answer(CHAT, stream=True)) == await whole(await answer(CHAT, stream=True))
+
+
+@pytest.mark.parametrize("url", [CHAT, MESSAGES])
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"messages": []}', b'{"messages": 3}'])
+async def test_bad_requests_are_refused_in_the_formats_shape(url: str, body: bytes) -> None:
+    incoming = await SimulatedTransport().send(Outgoing(url=url, headers={}, body=body))
+    assert incoming.status == 400
+    said = json.loads(await whole(incoming))
+    assert said["error"]["type"] == "invalid_request_error"
+    assert ("type" in said) is (url == MESSAGES)
+
+
+@pytest.mark.parametrize("content", [None, 3, [], [3], [{"type": "image"}], "\ud800 lone"])
+async def test_odd_contents_are_answered(content: object) -> None:
+    incoming = await answer(CHAT, messages=[{"role": "user", "content": content}, "odd"])
+    assert incoming.status == 200
+    assert await whole(incoming)
+
+
+async def test_a_closed_answer_says_no_more() -> None:
+    incoming = await answer(CHAT, stream=True)
+    await incoming.piece()
+    incoming.close()
+    with pytest.raises(Interrupted):
+        await incoming.piece()
