@@ -78,8 +78,9 @@ class Control:
         """Serves at once; what needs the database begins when that can be reached. Raises Invalid if this is not our database."""
         try:
             self._open()
-        except Unavailable as fault:
-            log.warning("%s", fault)
+        except Invalid:
+            raise
+        except Exception:  # whatever it is, it may pass; the chore says what it is
             self.opening.start()
 
     def stop(self) -> None:
