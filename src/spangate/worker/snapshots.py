@@ -75,8 +75,8 @@ class Snapshots:
         routes: dict[str, Route] = {}
         for name, route in sealed.items():
             for target in route.targets:
-                if target.secret_id is not None and target.sealed:
-                    place = (target.secret_id, target.sealed)
+                place = (target.secret_id or "", target.sealed)
+                if target.sealed and place not in used:
                     used[place] = self._opened[place] if place in self._opened else self._open(*place)
             same = self._sealed.get(name) == route
             routes[name] = self.routes[name] if same else self._route(route, used)

@@ -1,0 +1,366 @@
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from spangate.exchange import Caller, Inbound, Reply, Route, SealedKey
+from spangate.relay.streaming import GONE, CutOff
+from spangate.wire.problems import Refusal
+from spangate.worker.asgi import Headers, Message, Receive, Scope, Send
+from spangate.worker.ingress import Ingress
+
+KEY = b"sg-0123456789"
+SHOWN = (b"authorization", b"Bearer " + KEY)
+CALLER = Caller(key_id="k-1", name="admin", agent="tests")
+
+
+class Relay:
+    """Notes what comes in; answers with what it is told to."""
+
+    def __init__(self) -> None:
+        self.calls: list[Inbound] = []
+        self.refusals: list[tuple[Inbound, Refusal]] = []
+        self.answer: Callable[[], Any] = lambda: Reply(status=200, headers=[(b"x-a", b"1")], body=b"hi")
+
+    async def __call__(self, inbound: Inbound) -> Reply:
+        self.calls.append(inbound)
+        answer = self.answer()
+        return await answer if asyncio.iscoroutine(answer) else answer
+
+    async def refuse(self, inbound: Inbound, refusal: Refusal) -> Reply:
+        self.refusals.append((inbound, refusal))
+        return Reply(status=refusal.status, headers=[], body=refusal.kind.encode())
+
+
+class Knowledge:
+    keys = {hashlib.sha256(KEY).digest(): SealedKey(key_id="k-1", digest=b"", name="admin")}
+    routes = {
+        "b": Route(endpoint_id="e-2", name="b", targets=(), created_at=1_700_000_000_000),
+        "a": Route(endpoint_id="e-1", name="a", targets=(), created_at=1_600_000_000_000),
+    }
+
+
+class Door:
+    """An ingress, and a client that sends the given messages, then stays until it is told to leave."""
+
+    def __init__(self) -> None:
+        self.relay = Relay()
+        self.forwarded: list[str] = []
+        self.sent: list[Message] = []
+        self.gone = asyncio.Event()
+        self.ready = (True, ["control: does not answer"])
+        self.ingress = Ingress(
+            relay=self.relay,
+            knowledge=Knowledge(),
+            forward=self.forward,
+            ready=self.readiness,
+            body_limit=100,
+            new_id=lambda: "id-1",
+            clock=lambda: 5.0,
+            wall=lambda: 7,
+        )
+
+    async def forward(self, scope: Scope, receive: Receive, send: Send, extra: Headers) -> None:
+        self.forwarded.append(scope["path"])
+        assert extra == [(b"x-spangate-call-id", b"id-1")]
+
+    async def readiness(self) -> tuple[bool, list[str]]:
+        return self.ready
+
+    async def request(
+        self, method: str, path: str, body: bytes | list[bytes] = b"", headers: Headers | None = None, *, hangs: bool = False
+    ) -> None:
+        pieces = [body] if isinstance(body, bytes) else list(body)
+        head = [SHOWN, (b"user-agent", b"tests/1"), (b"host", b"gw:4000")] if headers is None else headers
+        scope = {"type": "http", "method": method, "path": path, "headers": head}
+
+        async def receive() -> Message:
+            if pieces:
+                piece = pieces.pop(0)
+                return {"type": "http.request", "body": piece, "more_body": bool(pieces) or hangs}
+            if not hangs:
+                await self.gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            self.sent.append(message)
+            if message["type"] == "http.response.body" and not message["more_body"]:
+                self.gone.set()  # as uvicorn does it: a reply that is whole ends the wait
+
+        await self.ingress(scope, receive, send)
+        self.gone.set()
+
+    @property
+    def status(self) -> int:
+        return self.sent[0]["status"]
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        return dict(self.sent[0]["headers"])
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message["body"] for message in self.sent[1:])
+
+
+@pytest.fixture
+async def door() -> Door:
+    return Door()
+
+
+@pytest.mark.parametrize(
+    ("path", "format", "request_type", "endpoint"),
+    [
+        ("/v1/chat/completions", "openai.chat", "passthrough/model/openai-chat", None),
+        ("/gateway/openai/v1/chat/completions", "openai.chat", "passthrough/model/openai-chat", None),
+        ("/v1/messages", "anthropic.messages", "passthrough/model/anthropic-messages", None),
+        ("/gateway/anthropic/v1/messages", "anthropic.messages", "passthrough/model/anthropic-messages", None),
+        ("/gateway/mlflow/v1/chat/completions", "mlflow.chat", "unified/chat", None),
+        ("/gateway/my.chat-1/mlflow/invocations", "mlflow.chat", "unified/chat", "my.chat-1"),
+    ],
+)
+async def test_hands_a_call_to_the_relay(door: Door, path: str, format: str, request_type: str, endpoint: str | None) -> None:
+    body = b'{"messages": []}'
+    await door.request("POST", path, [body[:5], b"", body[5:]])
+    assert door.relay.calls == [
+        Inbound(
+            call_id="id-1",
+            format=format,
+            request_type=request_type,
+            path=path,
+            headers=[SHOWN, (b"user-agent", b"tests/1"), (b"host", b"gw:4000")],
+            body=body,
+            received_at=7,
+            started=5.0,
+            server="gw:4000",
+            endpoint=endpoint,
+            caller=CALLER,
+        )
+    ]
+    assert door.sent == [
+        {"type": "http.response.start", "status": 200, "headers": [(b"x-a", b"1"), (b"content-length", b"2")]},
+        {"type": "http.response.body", "body": b"hi", "more_body": False},
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", ["/version", "/", "/api/2.0/mlflow/experiments/get", "/gateway/a/b/mlflow/invocations", "/gateway//mlflow/invocations"]
+)
+async def test_everything_else_goes_to_control(door: Door, path: str) -> None:
+    await door.request("GET", path)
+    assert door.forwarded == [path]
+
+
+@pytest.mark.parametrize("headers", [[], [(b"authorization", b"Bearer wrong")]], ids=["none", "wrong"])
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [
+        ("/v1/chat/completions", lambda said: said["error"]["type"]),
+        ("/v1/messages", lambda said: said["error"]["type"]),
+        ("/gateway/mlflow/v1/chat/completions", lambda said: said["error"]["type"]),
+        ("/v1/models", lambda said: said["error"]["type"]),
+        ("/v1/models/a", lambda said: said["error"]["type"]),
+        ("/gateway/mlflow/v1/models", lambda said: said["error"]["type"]),
+    ],
+)
+async def test_without_a_key_it_says_so_in_the_clients_format(
+    door: Door, path: str, shape: Callable[[dict[str, Any]], str], headers: Headers
+) -> None:
+    await door.request("GET" if "models" in path else "POST", path, b"{}", headers)
+    assert door.status == 401
+    said = json.loads(door.body)
+    assert shape(said) == "authentication_error"
+    assert ("request_id" in said) is (path == "/v1/messages")
+    assert door.headers[b"x-spangate-call-id"] == b"id-1"
+    assert (door.relay.calls, door.relay.refusals) == ([], []), "who is nobody leaves no record"
+
+
+async def test_a_key_in_the_url_is_no_key(door: Door) -> None:
+    await door.request("POST", "/v1/chat/completions?api_key=" + KEY.decode(), b"{}", [])
+    assert door.forwarded  # the path is another one; control asks for a key too
+
+
+@pytest.mark.parametrize("body", [b"x" * 101, [b"x" * 60, b"x" * 60]], ids=["at once", "in pieces"])
+@pytest.mark.parametrize("declared", [True, False])
+async def test_a_body_past_the_limit_is_refused(door: Door, body: bytes | list[bytes], declared: bool) -> None:
+    head = [SHOWN, (b"content-length", b"120")] if declared else [SHOWN, (b"content-length", b"what")]
+    await door.request("POST", "/v1/messages", body, head)
+    assert (door.status, door.body) == (413, b"body_too_large")
+    ((inbound, refusal),) = door.relay.refusals
+    assert (inbound.body, inbound.caller and inbound.caller.key_id, refusal.status) == (b"", "k-1", 413)
+    assert door.relay.calls == []
+
+
+async def test_a_body_at_the_limit_is_taken(door: Door) -> None:
+    await door.request("POST", "/v1/messages", b"x" * 100)
+    assert len(door.relay.calls[0].body) == 100
+
+
+async def test_a_compressed_body_is_refused(door: Door) -> None:
+    await door.request("POST", "/v1/messages", b"x", [SHOWN, (b"content-encoding", b"zstd")])
+    assert (door.status, door.body) == (415, b"unsupported_encoding")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS"])
+async def test_other_methods_are_told_which_one(door: Door, method: str) -> None:
+    await door.request(method, "/v1/chat/completions")
+    assert (door.status, door.body, door.headers[b"allow"]) == (405, b"method_not_allowed", b"POST")
+    assert len(door.relay.refusals) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "kind"),
+    [(b'{"input": "x"}', 501, b"unsupported_operation"), (b'{"prompt": "x"}', 400, b"missing_messages")],
+)
+async def test_invocations_tell_chat_from_what_is_not_served(door: Door, body: bytes, status: int, kind: bytes) -> None:
+    await door.request("POST", "/gateway/a/mlflow/invocations", body)
+    assert (door.status, door.body) == (status, kind)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{", b""])
+async def test_invocations_leave_what_cannot_be_read_to_the_relay(door: Door, body: bytes) -> None:
+    await door.request("POST", "/gateway/a/mlflow/invocations", body)
+    assert len(door.relay.calls) == 1
+
+
+async def test_a_client_that_leaves_before_it_has_said_all_never_called(door: Door) -> None:
+    await door.request("POST", "/v1/messages", [b"{"], hangs=True)
+    assert (door.sent, door.relay.calls, door.relay.refusals) == ([], [], [])
+
+
+async def test_other_protocols_are_let_lie(door: Door) -> None:
+    await door.ingress({"type": "websocket", "path": "/v1/messages"}, door.gone.wait, door.readiness)  # pyright: ignore[reportArgumentType]
+    assert door.sent == []
+
+
+# ---------------------------------------------------------------- replies
+
+
+class Stream:
+    """A body that gives pieces, and at the end ends, is cut, or never comes."""
+
+    def __init__(self, *pieces: bytes, ending: Exception | str | None = None) -> None:
+        self.pieces = list(pieces)
+        self.ending = ending
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self.pieces:
+            return self.pieces.pop(0)
+        if isinstance(self.ending, Exception):
+            raise self.ending
+        if self.ending:
+            await asyncio.Event().wait()
+        raise StopAsyncIteration
+
+
+async def test_a_stream_goes_out_piece_by_piece(door: Door) -> None:
+    door.relay.answer = lambda: Reply(status=200, headers=[(b"content-type", b"x")], body=Stream(b"a", b"b"))
+    await door.request("POST", "/v1/messages", b"{}")
+    assert door.sent == [
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"x")]},
+        {"type": "http.response.body", "body": b"a", "more_body": True},
+        {"type": "http.response.body", "body": b"b", "more_body": True},
+        {"type": "http.response.body", "body": b"", "more_body": False},
+    ]
+
+
+async def test_a_cut_stream_has_no_end(door: Door) -> None:
+    door.relay.answer = lambda: Reply(status=200, headers=[], body=Stream(b"a", ending=CutOff("gone")))
+    await door.request("POST", "/v1/messages", b"{}")
+    assert door.sent[-1] == {"type": "http.response.body", "body": b"a", "more_body": True}
+
+
+async def test_a_client_that_hangs_up_cancels_its_call(door: Door) -> None:
+    seen: list[BaseException] = []
+
+    async def waiting() -> Reply:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as error:
+            seen.append(error)
+            raise
+        raise AssertionError
+
+    door.relay.answer = waiting
+    serving = asyncio.create_task(door.request("POST", "/v1/messages", b"{}"))
+    await asyncio.sleep(0.01)
+    door.gone.set()
+    await asyncio.wait_for(serving, 5)
+    assert [error.args for error in seen] == [(GONE,)]
+    assert door.sent == []
+
+
+async def test_a_client_that_hangs_up_midway_cancels_its_stream(door: Door) -> None:
+    door.relay.answer = lambda: Reply(status=200, headers=[], body=Stream(b"a", ending="never"))
+    serving = asyncio.create_task(door.request("POST", "/v1/messages", b"{}"))
+    await asyncio.sleep(0.01)
+    assert door.sent[-1]["body"] == b"a"
+    door.gone.set()
+    await asyncio.wait_for(serving, 5)
+
+
+async def test_the_end_of_the_process_is_no_hanging_up(door: Door) -> None:
+    door.relay.answer = lambda: Reply(status=200, headers=[], body=Stream(ending="never"))
+    serving = asyncio.create_task(door.request("POST", "/v1/messages", b"{}"))
+    await asyncio.sleep(0.01)
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    door.gone.set()
+
+
+# ---------------------------------------------------------------- models, health
+
+
+async def test_models_in_openais_shape(door: Door) -> None:
+    await door.request("GET", "/v1/models")
+    assert json.loads(door.body) == {
+        "object": "list",
+        "data": [
+            {"id": "a", "object": "model", "created": 1_600_000_000, "owned_by": "spangate"},
+            {"id": "b", "object": "model", "created": 1_700_000_000, "owned_by": "spangate"},
+        ],
+    }
+
+
+async def test_models_in_anthropics_shape_for_its_clients(door: Door) -> None:
+    await door.request("GET", "/v1/models", headers=[(b"x-api-key", KEY), (b"anthropic-version", b"2023-06-01")])
+    said = json.loads(door.body)
+    assert [model["type"] for model in said["data"]] == ["model", "model"]
+    assert said["first_id"] == "a"
+
+
+async def test_models_in_mlflows_shape(door: Door) -> None:
+    await door.request("GET", "/gateway/mlflow/v1/models")
+    assert {model["owned_by"] for model in json.loads(door.body)["data"]} == {"mlflow"}
+
+
+async def test_one_model(door: Door) -> None:
+    await door.request("GET", "/v1/models/b")
+    assert json.loads(door.body) == {"id": "b", "object": "model", "created": 1_700_000_000, "owned_by": "spangate"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/v1/models/c", 404), ("POST", "/v1/models", 405), ("DELETE", "/v1/models/a", 405)]
+)
+async def test_models_that_are_not_there_and_methods_that_are_not_served(door: Door, method: str, path: str, status: int) -> None:
+    await door.request(method, path)
+    assert (door.status, b"error" in door.body) == (status, True)
+
+
+async def test_health_needs_no_key(door: Door) -> None:
+    await door.request("GET", "/health", headers=[])
+    assert (door.status, door.body) == (200, b"OK")
+
+
+@pytest.mark.parametrize(("ready", "status", "word"), [(True, 200, "ready"), (False, 503, "not ready")])
+async def test_readiness_says_what_is_degraded(door: Door, ready: bool, status: int, word: str) -> None:
+    door.ready = (ready, ["control: does not answer"])
+    await door.request("GET", "/ready", headers=[])
+    assert (door.status, json.loads(door.body)) == (status, {"status": word, "degraded": ["control: does not answer"]})
