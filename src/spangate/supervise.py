@@ -35,6 +35,7 @@ MAX_FALSE_STARTS = 5  # of control, while there is no snapshot to serve from: th
 LINGER = 5.0  # s on top of the grace period before a worker is killed
 DRAIN = 60.0  # s for control to empty the journals; what is left is drained at the next start
 PATIENCE = 10.0  # s between two words of waiting at first start, which an unreachable database can make long
+SAME_WISH = 1.0  # s; Ctrl-C under `uv run` or make comes twice, from the terminal and passed on. Later ones mean: at once
 REBIND = 10.0  # s; after a kill -9 of ours, the old workers hold the port until they notice
 
 
@@ -126,7 +127,8 @@ class Supervisor:
         # -P: what lies in the working directory is not importable.
         self._control_argv = tuple(control or (sys.executable, "-P", "-m", "spangate.control"))
         self._worker_argv = tuple(worker or (sys.executable, "-P", "-m", "spangate.worker"))
-        self._stops = 0
+        self._asked: float | None = None  # when we were first told to stop
+        self._hurry = False
 
     def run(self, on_ready: Callable[[Running], None]) -> int:
         """Returns the exit code once it was told to stop. `on_ready` runs in a thread of its own when the first worker answers."""
@@ -144,7 +146,11 @@ class Supervisor:
         return 0
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        self._stops += 1
+        now = time.monotonic()
+        if self._asked is None:
+            self._asked = now
+        elif now - self._asked > SAME_WISH:
+            self._hurry = True
 
     def _listen(self, settings: Settings, *, patient: bool) -> socket.socket:
         until = time.monotonic() + (REBIND if patient else 0)
@@ -156,7 +162,7 @@ class Supervisor:
                     raise StartError(f"cannot listen on {settings.host} port {settings.port}: {error.strerror or error}") from None
                 if time.monotonic() >= until:
                     raise StartError(f"port {settings.port} is taken; choose another with --port, or stop what listens there") from None
-            if self._stops:
+            if self._asked is not None:
                 raise _Stopped
             time.sleep(0.1)
 
@@ -167,7 +173,7 @@ class Supervisor:
         workers = [Child(f"worker {number}", relay, (fd,)) for number in range(1, settings.workers + 1)]
         started, patience = False, time.monotonic() + PATIENCE
         try:
-            while not self._stops:
+            while self._asked is None:
                 now = time.monotonic()
                 control.look(settings, now)
                 if not started and settings.snapshot_file.exists():
@@ -190,21 +196,22 @@ class Supervisor:
 
     def _drain(self, control: Child, workers: Sequence[Child], grace: float) -> None:
         log.info("stopping: open calls have %.0f s", grace)
-        asked = self._stops
-        in_hurry = lambda: self._stops > asked  # noqa: E731  a second signal
         for worker in workers:
             worker.signal(signal.SIGTERM)
         until = time.monotonic() + grace + LINGER
         for worker in workers:
-            if not worker.wait(until, in_hurry):
+            if not worker.wait(until, self._in_hurry):
                 log.warning("%s did not finish in time and is killed; its open calls are settled as unknown", worker.name)
                 worker.kill()
         control.signal(signal.SIGTERM)
-        if not control.wait(time.monotonic() + DRAIN, in_hurry):
+        if not control.wait(time.monotonic() + DRAIN, self._in_hurry):
             log.warning("control did not finish draining; the journals keep the rest for the next start")
 
+    def _in_hurry(self) -> bool:
+        return self._hurry
+
     def _announce(self, running: Running, on_ready: Callable[[Running], None]) -> None:
-        while not self._stops:
+        while self._asked is None:
             if answers(running.settings):
                 on_ready(running)
                 return

@@ -18,13 +18,13 @@ import psutil
 import pytest
 
 from spangate.config import Settings
-from spangate.supervise import StartError, claim, pause, with_keys
+from spangate.supervise import SAME_WISH, StartError, claim, pause, with_keys
 
 SUPERVISOR = """
 import sys
 from pathlib import Path
 from spangate.config import Settings
-from spangate.supervise import StartError, Supervisor
+from spangate.supervise import SAME_WISH, StartError, Supervisor
 folder = Path(sys.argv[1])
 settings = Settings.from_json(sys.stdin.readline())
 def ready(running):
@@ -232,6 +232,29 @@ def test_a_worker_that_hangs_is_killed_after_grace(tmp_path: Path, monkeypatch: 
         code, said = there.stop()
         assert (code, there.events()[-2:]) == (0, ["worker hangs", "control ends"])
         assert "did not finish in time and is killed" in said
+
+
+def test_a_signal_that_comes_twice_at_once_still_drains(tmp_path: Path) -> None:
+    slow = WORKER.replace('(note("worker ends"), os._exit(0))', '(__import__("time").sleep(0.5), note("worker ends"), os._exit(0))')
+    with house(tmp_path, worker=slow) as there:
+        there.start(grace=30)
+        there.wait_ready()
+        assert there.process is not None
+        there.process.send_signal(signal.SIGINT)
+        assert there.stop(signal.SIGINT)[0] == 0
+        assert there.events()[-2:] == ["worker ends", "control ends"]
+
+
+def test_a_signal_later_means_at_once(tmp_path: Path) -> None:
+    hanging = WORKER.replace('(note("worker ends"), os._exit(0))', 'note("worker hangs")')
+    with house(tmp_path, worker=hanging) as there:
+        there.start(grace=1000)
+        there.wait_ready()
+        assert there.process is not None
+        there.process.send_signal(signal.SIGTERM)
+        until(lambda: "worker hangs" in there.events())
+        time.sleep(SAME_WISH)
+        assert there.stop()[0] == 0
 
 
 def test_a_second_gateway_on_the_folder_is_refused(tmp_path: Path) -> None:
