@@ -59,7 +59,7 @@ EVENTS: dict[str, list[Event]] = {
     "openai/small.sse": [Started("s", None), Progressed(), Stopped("stop"), said(input=1, output=2), Ended()],
     "anthropic/text.sse": [
         Started("msg_01", SONNET),
-        said(input=25, output=1, cache_read=0, cache_write=0, cache_write_5m=0, cache_write_1h=0),
+        said(input=25, cache_read=0, cache_write=0, cache_write_5m=0, cache_write_1h=0),
         Progressed(),
         said(input=25, output=15, cache_read=0, cache_write=0, cache_write_5m=0, cache_write_1h=0),
         Stopped("end_turn"),
@@ -67,7 +67,7 @@ EVENTS: dict[str, list[Event]] = {
     ],
     "anthropic/thinking_tools.sse": [
         Started("msg_01", SONNET),
-        said(input=4710, output=2, cache_read=4000, cache_write=700, cache_write_5m=200, cache_write_1h=500),
+        said(input=4710, cache_read=4000, cache_write=700, cache_write_5m=200, cache_write_1h=500),
         Progressed(),
         said(input=4710, output=89, cache_read=4000, cache_write=700, cache_write_5m=200, cache_write_1h=500, reasoning=40),
         Stopped("tool_use"),
@@ -75,16 +75,16 @@ EVENTS: dict[str, list[Event]] = {
     ],
     "anthropic/citations.sse": [
         Started("msg_01", SONNET),
-        said(input=5, output=1),
+        said(input=5),
         Progressed(),
         said(input=2000, output=44),
         Stopped("end_turn"),
         Ended(),
     ],
-    "anthropic/error.sse": [Started("msg_01", SONNET), said(input=9, output=1), Progressed(), Failed("overloaded_error", "Overloaded")],
+    "anthropic/error.sse": [Started("msg_01", SONNET), said(input=9), Progressed(), Failed("overloaded_error", "Overloaded")],
     "anthropic/odd.sse": [
         Started("msg_2", "c"),
-        said(input=3, output=0),
+        said(input=3),
         Progressed(),
         said(input=3, output=6),
         Stopped("max_tokens"),
@@ -277,7 +277,7 @@ ANSWERS: dict[str, dict[str, object]] = {
         {"input_tokens": 2000, "output_tokens": 44, "cache_read_input_tokens": None, "server_tool_use": {"web_search_requests": 1}},
         context_management={"applied_edits": []},
     ),
-    "anthropic/error.sse": message([{"type": "text", "text": "Hel"}], None, {"input_tokens": 9, "output_tokens": 1}),
+    "anthropic/error.sse": message([{"type": "text", "text": "Hel"}], None, {"input_tokens": 9}),
     "anthropic/odd.sse": {
         "id": "msg_2",
         "type": "message",

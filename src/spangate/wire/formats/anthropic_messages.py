@@ -1,7 +1,8 @@
 """Anthropic messages. `input_tokens` leaves cached tokens out; our `input` includes them.
 
-Usage comes twice: in message_start (input, and a first count of output) and in message_delta (cumulative; input
-classes may appear there too). What comes later replaces what came before, as in Anthropic's own SDK.
+Usage comes twice: in message_start (input, and the output of the first moment) and in message_delta (cumulative; input
+classes may appear there too). What comes later replaces what came before, as in Anthropic's own SDK. The output that
+message_start counts is of an answer that has not begun, so it is no count of the answer: until message_delta it is unknown.
 Reference: https://docs.anthropic.com/en/api/messages-streaming
 """
 
@@ -41,6 +42,9 @@ _TYPES = {
 # Of message_start's message and of message_delta: what is no field of the plain answer, or is kept apart.
 _NOT_OF_START = frozenset({"usage"})
 _NOT_OF_DELTA = frozenset({"type", "delta", "usage"})
+
+# What message_start says of these is not yet a count of the answer.
+_OUTPUT = frozenset({"output_tokens", "output_tokens_details"})
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -182,6 +186,7 @@ class Decoder(SseDecoder):
         self._blocks: dict[int, dict[str, object]] = {}
         self._arguments: dict[int, folding.Growing] = {}
         self._usage: dict[str, object] = {}
+        self._counted = False  # a message_delta said its usage
         self._stopped = False
 
     @property
@@ -194,7 +199,7 @@ class Decoder(SseDecoder):
         answer = dict(self._envelope.fields)
         answer["content"] = [self._block(index) for index in sorted(self._blocks)]
         if self._usage:
-            answer["usage"] = self._usage
+            answer["usage"] = self._usage if self._counted else {name: count for name, count in self._usage.items() if name not in _OUTPUT}
         return folding.rendered(answer), self._fold.truncated or self._envelope.truncated
 
     def _block(self, index: int) -> dict[str, object]:
@@ -237,7 +242,7 @@ class Decoder(SseDecoder):
         self._start(message.get("id"), message.get("model"), events)
         if self._fold is not None:
             self._envelope.put({**message, "content": []}, _NOT_OF_START)
-        self._report(message.get("usage"), events)
+        self._report(message.get("usage"), events, counted=self._counted)
 
     def _block_start(self, said: dict[str, object], events: list[Event]) -> None:
         block = lenient.mapping(said.get("content_block")) or {}
@@ -280,7 +285,7 @@ class Decoder(SseDecoder):
         if self._fold is not None:
             self._envelope.put(said, _NOT_OF_DELTA)
             self._envelope.put(delta, _NOT_OF_DELTA)
-        self._report(said.get("usage"), events)
+        self._report(said.get("usage"), events, counted=True)
         reason = lenient.text(delta.get("stop_reason"))
         if reason and not self._stopped:
             self._stopped = True
@@ -294,7 +299,7 @@ class Decoder(SseDecoder):
     def _error(self, said: dict[str, object], events: list[Event]) -> None:
         events.append(failure(said))
 
-    def _report(self, value: object, events: list[Event]) -> None:
+    def _report(self, value: object, events: list[Event], *, counted: bool) -> None:
         if value is None:
             return
         wire = lenient.mapping(value)
@@ -302,10 +307,11 @@ class Decoder(SseDecoder):
             events.append(UsageReported(UNREADABLE))
             return
         merged = {**self._usage, **{name: count for name, count in wire.items() if count is not None or name not in self._usage}}
-        if merged == self._usage or len(merged) > 256:
+        if (merged == self._usage and self._counted is counted) or len(merged) > 256:
             return
-        self._usage = merged
-        events.append(UsageReported(_usage(merged)))
+        self._usage, self._counted = merged, counted
+        usage = _usage(merged)
+        events.append(UsageReported(usage if counted else msgspec.structs.replace(usage, output=None, reasoning=None)))
 
     def _fits(self, value: object) -> bool:
         return self._fold is not None and self._fold.take(len(lenient.render(value)))
