@@ -250,6 +250,8 @@ class Connection(asyncio.Protocol):
                     await asyncio.sleep(asked.delay)
             await self.write(chunked(frame.replace(ID, call)))
             row.events += index in places
+            if last and row.events >= last:
+                break
             if b"[DONE]" not in frame:
                 await asyncio.sleep(0)
         if asked.drop is not None:
@@ -280,8 +282,9 @@ def counted(asked: Knobs, ask: bool = True) -> bool:
 def cut(asked: Knobs, spoken: Script) -> tuple[tuple[bytes, ...], int, bool]:
     """The frames that go out, how many of them are content, and whether the answer is whole."""
     for at, tail in ((asked.end, ()), (asked.err, (spoken.error,))):
-        if at is not None and at < len(spoken.content):
-            return (*spoken.frames[: spoken.content[at]], *tail), at, False
+        if at is not None and at <= len(spoken.content):
+            place = spoken.content[at] if at < len(spoken.content) else spoken.content[-1] + 1
+            return (*spoken.frames[:place], *tail), at, False
     return spoken.frames, len(spoken.content), True
 
 
