@@ -24,6 +24,7 @@ from ..record.spans import trace_row
 from ..store.engine import Database
 from ..store.faults import Invalid, Unavailable
 from ..store.secrets import bind
+from ..store.snapshot import version
 from ..store.writer import LedgerSink
 from . import api, door
 from .chores import Chore, Health
@@ -67,11 +68,13 @@ class Control:
         self.drain = Drain(settings.journals_dir, self.sink)
         self.publisher = Publisher(self.database, settings.snapshot_file, keys)
         self.opening = Chore("open the database", self._open, pause=REOPEN_PAUSE)
+        self.looking = Chore("look at the database", self._look, pause=LOOK_PAUSE)
         self.publishing = Chore("publish", self._publish, pause=LOOK_PAUSE)
         self.draining = Chore("drain", self._drain, pause=DRAIN_PAUSE)
         desk = Desk(self.database, self.keyring, self.publish, now, self._ready, settings.allow_private_upstreams)
         self.app = api.application(desk, Identity(keys), self, body_limit=int(settings.body_limit))
         self._opened = False
+        self._current: int | None = None
         self._emptied = time.monotonic()
 
     def start(self) -> None:
@@ -85,7 +88,7 @@ class Control:
 
     def stop(self) -> None:
         """After the workers: takes what they left in the journals, as far as the database is there to take it."""
-        for chore in (self.opening, self.publishing, self.draining):
+        for chore in (self.opening, self.looking, self.publishing, self.draining):
             chore.stop(CLOSING)
         deadline = time.monotonic() + CLOSING
         while self._opened and self.draining.once() and time.monotonic() < deadline:
@@ -104,6 +107,8 @@ class Control:
             with self.database.write() as connection:
                 bind(connection, self.keyring)
             self._opened = True
+            self.looking.once()
+            self.looking.start()
             self.publishing.once()
             self.publishing.start()
             self.draining.start()
@@ -113,6 +118,11 @@ class Control:
     def _ready(self) -> None:
         if not self._opened:
             raise Unavailable(self.opening.health.fault or "The database is not open yet.")
+
+    def _look(self) -> bool:
+        with self.database.read() as connection:
+            self._current = version(connection)
+        return False
 
     def _publish(self) -> bool:
         self.publisher.publish()
@@ -132,11 +142,15 @@ class Control:
     def backlog_age(self) -> float:
         return time.monotonic() - self._emptied
 
+    def current(self) -> int | None:
+        return self._current
+
     def published(self) -> int | None:
         return self.publisher.version
 
     def chores(self) -> Mapping[str, Health]:
-        return {"database": self.opening.health, "drain": self.draining.health, "publish": self.publishing.health}
+        database = self.looking if self._opened else self.opening
+        return {"database": database.health, "drain": self.draining.health, "publish": self.publishing.health}
 
 
 def admin_key(settings: Settings) -> SealedKey:

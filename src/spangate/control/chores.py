@@ -24,6 +24,11 @@ class Health:
     failing_since: float | None = None  # wall clock, s
     last_done: float | None = None
 
+    @property
+    def silent(self) -> float:
+        """Seconds since it last was done; 0 before the first time."""
+        return 0.0 if self.last_done is None else max(0.0, time.time() - self.last_done)
+
 
 class Chore:
     """Calls `work` again and again until it is stopped. `work` returns whether there is more to do at once."""

@@ -219,9 +219,16 @@ def test_status_of_a_gateway_that_is_well(gateway: Any, http: httpx.Client) -> N
     assert told["snapshot"]["published"] == told["snapshot"]["current"]
 
 
+def test_status_does_not_wait_for_a_database_that_hangs(gateway: Any, http: httpx.Client) -> None:
+    gateway.control.looking.stop(10)
+    gateway.control.looking.health.last_done -= 60
+    told = http.get("/api/v1/status").json()["database"]
+    assert (told["reachable"], told["fault"]) == (False, "It has not answered for 60 s.")
+
+
 def test_status_when_the_database_is_gone(gateway: Any, http: httpx.Client) -> None:
     control = gateway.control
-    for chore in (control.draining, control.publishing):
+    for chore in (control.draining, control.publishing, control.looking):
         chore.stop(10)
     control.database.close()
     path = gateway.settings.data_dir / "spangate.db"
@@ -232,6 +239,7 @@ def test_status_when_the_database_is_gone(gateway: Any, http: httpx.Client) -> N
     journal.begin(exchange(1))
     journal.settle(exchange(1), None)
     control.draining.once()
+    control.looking.once()
     told = http.get("/api/v1/status").json()
     assert told["ok"] is False
     assert told["database"]["reachable"] is False

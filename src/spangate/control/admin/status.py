@@ -1,4 +1,4 @@
-"""What is degraded, in words for a person and numbers for a program. Answers also when the database does not."""
+"""What is degraded, in words for a person and numbers for a program. Never asks the database: it answers at once when that hangs."""
 
 from collections.abc import Iterator, Mapping
 from typing import Protocol
@@ -7,13 +7,12 @@ from fastapi import FastAPI
 from pydantic import BaseModel, Field
 
 from ... import __version__
-from ...store import snapshot
-from ...store.faults import StoreFault
 from ..chores import Health
 from ..desk import Desk
 from ..drain import Backlog
 from ..policy import Policy, allows
 
+SILENT = 5.0  # s; it is asked each second
 STALE = 30.0  # s that journals may wait before that is worth a word
 
 
@@ -34,7 +33,7 @@ class DrainState(BaseModel):
 
 class SnapshotState(BaseModel):
     published: int | None = Field(description="Version of the snapshot file; null: none was written since this process began.")
-    current: int | None = Field(description="Version of the database; null: it cannot be asked.")
+    current: int | None = Field(description="Version of the database when it was last asked; null: it never answered.")
     fault: str | None
 
 
@@ -56,6 +55,10 @@ class Progress(Protocol):
         """Seconds since the drain last had nothing left to take."""
         ...
 
+    def current(self) -> int | None:
+        """Version of the database, when it last answered."""
+        ...
+
     def published(self) -> int | None:
         """Version of the snapshot file that this process wrote last."""
         ...
@@ -68,14 +71,14 @@ class Progress(Protocol):
 def mount(app: FastAPI, desk: Desk, progress: Progress) -> None:
     @app.get("/api/v1/status", tags=["status"], response_model=Gateway)
     @allows(Policy.admin)
-    def status() -> Gateway:  # pyright: ignore[reportUnusedFunction]
+    async def status() -> Gateway:  # pyright: ignore[reportUnusedFunction]
         """What is degraded: calls are served on with any of it, from the snapshot and into the journals."""
         return state(desk, progress)
 
 
 def state(desk: Desk, progress: Progress) -> Gateway:
     chores = progress.chores()
-    database = _database(desk, chores)
+    database = _database(desk.database.dialect, chores["database"])
     waiting = progress.backlog()
     drain = DrainState(
         backlog_bytes=waiting.bytes,
@@ -85,19 +88,16 @@ def state(desk: Desk, progress: Progress) -> Gateway:
         aside=list(waiting.aside),
         fault=chores["drain"].fault,
     )
-    snapshots = SnapshotState(published=progress.published(), current=database[1], fault=chores["publish"].fault)
-    degraded = list(_words(database[0], drain, snapshots))
-    return Gateway(version=__version__, ok=not degraded, degraded=degraded, database=database[0], drain=drain, snapshot=snapshots)
+    snapshots = SnapshotState(published=progress.published(), current=progress.current(), fault=chores["publish"].fault)
+    degraded = list(_words(database, drain, snapshots))
+    return Gateway(version=__version__, ok=not degraded, degraded=degraded, database=database, drain=drain, snapshot=snapshots)
 
 
-def _database(desk: Desk, chores: Mapping[str, Health]) -> tuple[DatabaseState, int | None]:
-    dialect = desk.database.dialect
-    try:
-        with desk.read() as connection:
-            current = snapshot.version(connection)
-    except StoreFault as fault:
-        return DatabaseState(reachable=False, dialect=dialect, fault=chores["database"].fault or fault.message), None
-    return DatabaseState(reachable=True, dialect=dialect, fault=chores["database"].fault), current
+def _database(dialect: str, asked: Health) -> DatabaseState:
+    fault = asked.fault
+    if fault is None and asked.silent > SILENT:
+        fault = f"It has not answered for {asked.silent:.0f} s."
+    return DatabaseState(reachable=fault is None, dialect=dialect, fault=fault)
 
 
 def _words(database: DatabaseState, drain: DrainState, snapshots: SnapshotState) -> Iterator[str]:
