@@ -38,7 +38,8 @@ from spangate.wire.usage import Provenance
 logger = logging.getLogger(__name__)
 
 LEFT = 499  # what we note as status when the client left before it was sent one; nginx's convention
-ANSWERED = frozenset({"upstream_redirect", "upstream_malformed", "malformed_answer"})  # they are there, what they say is of no use
+# The provider was there, and what it said is of no use.
+USELESS = frozenset({"upstream_redirect", "upstream_malformed"})
 # The header that is the provider's own name of the request: OpenAI's and most others', Anthropic's.
 REQUEST_IDS = (b"x-request-id", b"request-id")
 
@@ -59,8 +60,8 @@ class Call:
         self.format: Format = FORMATS[inbound.format]
         self.route: Route | None = None
         self.settled: Status | None = None
+        self.started = False  # the answer itself began: not only an error was read
         self.ended = False  # the format's terminal event was read
-        self.stopped = False  # the model gave its reason to stop
         self.failure: Failed | None = None  # the provider said in its answer that it failed
         self.malformed: Failed | None = None  # a part of the answer is not what the format says
         self._record = record
@@ -94,13 +95,14 @@ class Call:
         """What was read in the answer."""
         match event:
             case Progressed():
+                self.started = True
                 self._record(FirstToken(self._clock()))
             case Started(response_id, model):
+                self.started = True
                 self._record(Identified(response_id, model))
             case UsageReported(usage):
                 self._record(Counted(usage, Provenance.reported))
             case Stopped(reason):
-                self.stopped = True
                 self._record(Gave(reason))
             case Ended():
                 self.ended = True
@@ -179,6 +181,8 @@ def blame(problem: Problem) -> Status:
     """Whose fault a problem is, in the ledger's words."""
     if isinstance(problem, Refusal):
         return Status.refused
-    if problem.kind in ANSWERED or not isinstance(problem, (UpstreamProblem, Interrupted)):
+    # Our own words for a provider that is not there; any other kind is what a provider said.
+    absent = isinstance(problem, UpstreamProblem | Interrupted) and problem.kind.startswith("upstream_") and problem.kind not in USELESS
+    if not absent:
         return Status.error
     return Status.timeout if problem.status == 504 else Status.provider_gone

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from spangate.exchange import Faulted, Inbound, Journal, Reply, Route, Status, Target
-from spangate.wire import lenient
 from spangate.wire.formats import FORMATS, mlflow_chat
 from spangate.wire.problems import Problem, Refusal, UpstreamProblem
 from spangate.wire.streams import Passthrough, Translate
@@ -21,15 +20,18 @@ from .admit import admit
 from .attempts import attempts
 from .call import Call, Record
 from .headers import headers_down, headers_up
+from .judge import shaped, stillborn, streamed
 from .peek import Peek, patch, peek
 from .route import UPSTREAM_FORMAT, route
-from .streaming import StreamBody, left
-from .upstream import Incoming, Outgoing, Transport, whole
+from .streaming import StreamBody, Unread, left
+from .upstream import Incoming, Outgoing, Transport, held
 
 logger = logging.getLogger(__name__)
 
 JSON = (b"content-type", b"application/json")
 CONTENT_LIMIT = 1 << 20
+PLAIN_LIMIT = 64 << 20  # bytes of a plain answer that are held to be read; the largest seen are generated images, a tenth of it
+ERROR_LIMIT = 4 << 20
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -54,6 +56,7 @@ class Relay:
         journal: Journal,
         record: Callable[[], Record],
         content_limit: int = CONTENT_LIMIT,
+        plain_limit: int = PLAIN_LIMIT,
         clock: Callable[[], float] = time.monotonic,
         roll: Callable[[], float] = random.random,
     ) -> None:
@@ -63,6 +66,7 @@ class Relay:
         self._journal = journal
         self._record = record
         self._content_limit = content_limit
+        self._plain_limit = plain_limit
         self._clock = clock
         self._roll = roll
 
@@ -110,7 +114,7 @@ class Relay:
             call.headed(incoming.status, headers)
             if not 200 <= incoming.status < 300:
                 return await self._said_no(call, plan, incoming, headers)
-            if streamed(plan, headers):
+            if streamed(headers, asked=plan.stream):
                 return await self._stream(call, plan, incoming, headers)
             return await self._plain(call, plan, incoming, headers)
         except BaseException:
@@ -122,7 +126,9 @@ class Relay:
             raise UpstreamProblem(
                 502, "upstream_redirect", f"The provider answered {incoming.status}; a redirect is never followed. Check its base URL."
             )
-        body = await whole(incoming)
+        body, whole = await held(incoming, ERROR_LIMIT)
+        if not whole:
+            raise UpstreamProblem(502, "upstream_malformed", f"The provider answered {incoming.status} with more words than anybody reads.")
         problem = FORMATS[plan.format].parse_problem(incoming.status, body)
         call.settle(Status.error, incoming.status, Faulted(Status.error, problem.kind, problem.message, incoming.status))
         await call.durable()
@@ -132,10 +138,16 @@ class Relay:
         return reply(incoming.status, [*headers_down(headers), *call.headers], body)
 
     async def _plain(self, call: Call, plan: Plan, incoming: Incoming, headers: dict[bytes, bytes]) -> Reply:
-        body = await whole(incoming)
+        translated = plan.format != call.format.NAME
+        body, whole = await held(incoming, self._plain_limit)
+        if not whole:
+            if translated:
+                raise UpstreamProblem(502, "malformed_answer", "The provider's answer is too large to be put into another shape.")
+            return reply(
+                incoming.status, [*headers_down(headers), *call.headers], StreamBody(call, incoming, Unread(), body, incoming.status)
+            )
         for event in FORMATS[plan.format].parse_answer(body):
             call.event(event)
-        translated = plan.format != call.format.NAME
         failure = call.failure or call.malformed
         answer = mlflow_chat.render_answer(body, plan.target.provider) if translated and failure is None else body
         call.answered(answer)
@@ -154,7 +166,10 @@ class Relay:
         first = await incoming.piece()
         if not first:
             raise UpstreamProblem(502, "upstream_empty", "The provider ended its stream before it began.")
-        body = StreamBody(call, incoming, stream, first, incoming.status)
+        begun = stream.feed(first)
+        if call.failure is not None and not call.started:
+            raise stillborn(call.failure, headers)
+        body = StreamBody(call, incoming, stream, begun, incoming.status)
         return reply(incoming.status, [*headers_down(headers), (b"cache-control", b"no-cache"), *call.headers], body)
 
     async def _refused(self, call: Call, problem: Problem) -> Reply:
@@ -191,18 +206,3 @@ def plan(inbound: Inbound, peeked: Peek, target: Target, format: str) -> Plan:
         stream=peeked.stream,
         withhold_usage=ask and not wanted,
     )
-
-
-def shaped(body: bytes) -> bool:
-    """Whether a provider's refusal has the shape of its format: in all that we relay, an object with an object `error` in it."""
-    try:
-        said = lenient.mapping(lenient.parse(body))
-    except (ValueError, RecursionError):
-        return False
-    return said is not None and lenient.mapping(said.get("error")) is not None
-
-
-def streamed(plan: Plan, headers: Mapping[bytes, bytes]) -> bool:
-    """What the provider says it sends counts; where it does not say, what was asked for."""
-    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    return kind == b"text/event-stream" or (plan.stream and kind != b"application/json")

@@ -4,10 +4,10 @@ An object and not an async generator: a generator that was never started forgets
 """
 
 import asyncio
+from typing import Protocol
 
 from spangate.exchange import Faulted, Status
 from spangate.wire.problems import Interrupted, Problem
-from spangate.wire.streams import Passthrough, Translate
 
 from .call import Call
 from .upstream import Incoming
@@ -20,14 +20,57 @@ class CutOff(Exception):
     """The answer is not whole, and the client must see that: close the connection without the last chunk."""
 
 
-class StreamBody:
-    """Yields what the client gets. Whoever stops before the end calls `leave`."""
+class Reading(Protocol):
+    """What was read of the answer so far."""
 
-    def __init__(self, call: Call, incoming: Incoming, stream: Passthrough | Translate, first: bytes, status: int) -> None:
+    @property
+    def finished(self) -> bool: ...
+
+    def answer(self) -> tuple[bytes, bool] | None: ...
+
+
+class Stream(Protocol):
+    """Bytes of the provider in, bytes for the client out: a shape of `wire.streams`, or Unread."""
+
+    @property
+    def decoder(self) -> Reading: ...
+
+    @property
+    def at_boundary(self) -> bool: ...
+
+    def feed(self, chunk: bytes) -> bytes: ...
+
+    def close(self) -> bytes: ...
+
+
+class Unread:
+    """An answer too large to be held and read: passed on as it is, and its tokens are counted by nobody."""
+
+    at_boundary = False  # no frame of ours may follow
+    finished = True  # its end on the wire is all that we know of its end
+
+    @property
+    def decoder(self) -> "Unread":
+        return self
+
+    def answer(self) -> None:
+        return None
+
+    def feed(self, chunk: bytes) -> bytes:
+        return chunk
+
+    def close(self) -> bytes:
+        return b""
+
+
+class StreamBody:
+    """Yields what the client gets, from `first` on, which the stream gave already. Whoever stops before the end calls `leave`."""
+
+    def __init__(self, call: Call, incoming: Incoming, stream: Stream, first: bytes, status: int) -> None:
         self._call = call
         self._incoming = incoming
         self._stream = stream
-        self._first = first
+        self._first: bytes | None = first
         self._status = status
         self._boundary = True  # the client has whole frames only
         self._closed = False
@@ -59,12 +102,12 @@ class StreamBody:
     async def _next(self) -> bytes:
         """The next piece for the client; settles first if the piece ends the answer."""
         call = self._call
-        if self._first:
-            piece, self._first = self._first, b""
+        if self._first is not None:
+            out, self._first = self._first, None
         else:
             piece = await self._incoming.piece(AFTER_END if call.ended else None)
-        self._closed = not piece
-        out = self._stream.feed(piece) if piece else self._stream.close()
+            self._closed = not piece
+            out = self._stream.feed(piece) if piece else self._stream.close()
         if call.settled is None and (self._closed or call.ended or call.failure is not None):
             self._settle()
             await self._durable()
@@ -77,17 +120,13 @@ class StreamBody:
         try:
             call.settle(*self._verdict())
         except OSError as error:
-            raise Interrupted(
-                503, "journal_unwritable", "The gateway could not write the record of this answer, so it ends here."
-            ) from error
+            raise unrecorded() from error
 
     async def _durable(self) -> None:
         try:
             await self._call.durable()
         except OSError as error:
-            raise Interrupted(
-                503, "journal_unwritable", "The gateway could not write the record of this answer, so it ends here."
-            ) from error
+            raise unrecorded() from error
 
     def _verdict(self) -> tuple[Status, int, Faulted | None]:
         call = self._call

@@ -66,15 +66,19 @@ class Transport(Protocol):
     async def close(self) -> None: ...
 
 
-async def whole(incoming: Incoming) -> bytes:
-    """All of the body."""
+async def held(incoming: Incoming, limit: int) -> tuple[bytes, bool]:
+    """The body, and whether it is all of it: past the limit the rest is left to be read."""
     first = await incoming.piece()
     if not first:
-        return b""
-    pieces = [first]
-    while piece := await incoming.piece():
+        return b"", True
+    pieces, size = [first], len(first)
+    while size <= limit:
+        piece = await incoming.piece()
+        if not piece:
+            return (first if len(pieces) == 1 else b"".join(pieces)), True
         pieces.append(piece)
-    return first if len(pieces) == 1 else b"".join(pieces)
+        size += len(piece)
+    return b"".join(pieces), False
 
 
 def public(address: str) -> bool:

@@ -8,7 +8,7 @@ from spangate.exchange import Caller, Content, Exchange, Inbound, Reply, Route, 
 from spangate.record.recorder import Recorder
 from spangate.relay.engine import Relay
 from spangate.relay.streaming import CutOff, StreamBody
-from spangate.relay.upstream import Incoming, Outgoing
+from spangate.relay.upstream import Incoming, Outgoing, held
 
 CALL_ID = "0194f0c2-0000-7000-8000-00000000000a"
 TRACE_ID = b"tr-0194f0c20000700080000000000000" + b"00a"
@@ -16,7 +16,14 @@ NAMES = [(b"x-spangate-call-id", CALL_ID.encode()), (b"x-spangate-trace-id", b"t
 SSE = [(b"content-type", b"text/event-stream")]
 JSON = [(b"content-type", b"application/json")]
 
+PLAIN_LIMIT = 1000
 HANG = "hang"  # a piece that never comes
+
+
+async def whole(incoming: Incoming) -> bytes:
+    body, all_of_it = await held(incoming, 1 << 30)
+    assert all_of_it
+    return body
 
 
 class Clock:
@@ -155,6 +162,7 @@ class World:
             simulated=self.transport,
             journal=self.journal,
             record=Recorder,
+            plain_limit=PLAIN_LIMIT,
             clock=Clock(),
             roll=lambda: 0.0,
         )

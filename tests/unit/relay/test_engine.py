@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from spangate.exchange import AttemptRecord, Content, Exchange, Fault, Reply, Status
+from spangate.relay import engine
 from spangate.relay.streaming import GONE, StreamBody
 from spangate.wire.problems import Interrupted, UpstreamProblem
 from spangate.wire.usage import Provenance, Usage
 
-from .fakes import CALL_ID, HANG, JSON, NAMES, SSE, World
+from .fakes import CALL_ID, HANG, JSON, NAMES, PLAIN_LIMIT, SSE, World
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 ASK = b'{"model": "chat", "messages": []}'
@@ -520,6 +521,64 @@ async def test_strict_a_stream_whose_record_may_not_be_on_the_disk_is_cut_before
     _, got, whole = await world.stream(ASK_STREAM_USAGE)
     assert b"journal_unwritable" in got[2]
     assert (DONE in got, whole) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (b'data: {"error":{"message":"wait","type":"rate_limit_exceeded"}}\n\n', 429, "rate_limit_exceeded"),
+        (b'data: {"error":{"message":"wait","type":"server_error"}}\n\n', 500, "server_error"),
+        (b'data: {"error":{"message":"wait","type":"something_new"}}\n\n', 502, "something_new"),
+    ],
+)
+async def test_a_stream_whose_first_word_is_an_error_gets_a_real_status(error: bytes, status: int, code: str) -> None:
+    world = World(200, [*SSE, (b"retry-after", b"3")], [error])
+    reply = await world.call(ASK_STREAM)
+    assert (reply.status, problem(reply)["code"], problem(reply)["message"]) == (status, code, "wait")
+    assert (b"retry-after", b"3") in reply.headers
+    assert world.log == ["begin", "send", "close", "settle error"]
+    assert world.exchange.attempts[0].fault == Fault(code, "wait", status)
+
+
+async def test_anthropics_overload_before_the_first_word_is_a_529() -> None:
+    error = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n'
+    reply = await World(200, SSE, [error]).call(CLAUDE_ASK, "anthropic.messages")
+    assert (reply.status, problem(reply)["type"]) == (529, "overloaded_error")
+
+
+# ---------------------------------------------------------------- too large to be read
+
+LARGE = [PLAIN, b" " * PLAIN_LIMIT, b" "]
+
+
+async def test_a_plain_answer_past_the_limit_is_passed_on_unread() -> None:
+    world = World(200, JSON, LARGE)
+    reply = await world.call(ASK)
+    assert isinstance(reply.body, StreamBody)
+    assert world.log == ["begin", "send"]
+    assert b"".join([piece async for piece in reply.body]) == b"".join(LARGE)
+    assert world.log == ["begin", "send", "read end", "settle ok"]
+    assert (world.exchange.attempts[0].usage, world.exchange.attempts[0].provenance) == (Usage(), Provenance.unknown)
+
+
+async def test_a_large_answer_that_breaks_off_is_cut_and_nothing_is_written_into_it() -> None:
+    world = World(200, JSON, [*LARGE, Interrupted(502, "upstream_dropped", "Gone.")])
+    _, got, whole = await world.stream(ASK)
+    assert (b"".join(got), whole) == (b"".join(LARGE), False)
+    assert world.exchange.status is Status.provider_gone
+
+
+async def test_a_large_answer_in_another_shape_is_a_502() -> None:
+    reply = await World(200, JSON, LARGE).call(ASK, "mlflow.chat")
+    assert (reply.status, problem(reply)["code"]) == (502, "malformed_answer")
+
+
+async def test_a_refusal_that_never_ends_is_a_502(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "ERROR_LIMIT", 100)
+    world = World(500, JSON, [b"x" * 60, b"x" * 60])
+    reply = await world.call(ASK)
+    assert (reply.status, problem(reply)["code"]) == (502, "upstream_malformed")
+    assert world.exchange.status is Status.error
 
 
 # ---------------------------------------------------------------- nobody listens any more

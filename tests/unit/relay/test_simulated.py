@@ -4,11 +4,13 @@ from typing import Any
 import pytest
 
 from spangate.relay.simulated import SimulatedTransport
-from spangate.relay.upstream import Incoming, Outgoing, whole
+from spangate.relay.upstream import Incoming, Outgoing
 from spangate.wire.events import Ended, Event, Progressed, Started, Stopped, UsageReported
 from spangate.wire.formats import FORMATS
 from spangate.wire.problems import Interrupted
 from spangate.wire.usage import Usage
+
+from .fakes import whole
 
 CHAT, MESSAGES = "simulated://in-process/v1/chat/completions", "simulated://in-process/v1/messages"
 USAGE = Usage(input=2, output=13, cache_read=0, reasoning=0, audio_input=0, audio_output=0)

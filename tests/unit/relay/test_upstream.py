@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from spangate.relay.upstream import HttpTransport, Outgoing, Timeouts, public, public_socket, unreached, whole
+from spangate.relay.upstream import HttpTransport, Outgoing, Timeouts, public, public_socket, unreached
 from spangate.wire.problems import Interrupted, Problem, Refusal, UpstreamProblem
+
+from .fakes import whole
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
