@@ -25,7 +25,7 @@ from tests.e2e.gateway import ADMIN_KEY, ROOT, Gateway, until
 from tests.e2e.invariant import check
 from tests.upstream.process import Upstream
 
-from bench.load import MARK, Job, Report
+from bench.load import COUNT, MARK, Job, Report
 
 RESULTS = ROOT / "bench" / "results"
 EVENTS = 50
@@ -91,7 +91,7 @@ def job(case: Case, port: int, model: str, prefix: str, calls: int, at_once: int
     body: dict[str, object] = {"model": model, "max_tokens": 64, "temperature": 0.5}
     body["messages"] = [
         {"role": "system", "content": "You are a careful gateway. " * 28},
-        {"role": "user", "content": f"Say what you count. [[id={MARK} {knobs}]]"},
+        {"role": "user", "content": f"Say what you count. [[id={MARK} {knobs} input={COUNT} output={COUNT}]]"},
     ]
     if case.stream:
         body["stream"] = True

@@ -17,14 +17,15 @@ import uvloop
 OPENAI = re.compile(rb'"usage":\{"prompt_tokens":(\d+),"completion_tokens":(\d+)')
 ANTHROPIC_IN = re.compile(rb'"input_tokens":(\d+),"cache_creation_input_tokens":(\d+),"cache_read_input_tokens":(\d+)')
 ANTHROPIC_OUT = re.compile(rb'"output_tokens":(\d+)')
-MARK = "@mark@"  # as long as the marks that take its place
+MARK = "@mark@"
+COUNT = "@count@"  # a number of tokens; there are few of them, so that the upstream makes few scripts, and enough to notice a mix-up
 
 
 class Job(msgspec.Struct):
     port: int
     path: str
     headers: list[tuple[str, str]]
-    body: str  # MARK stands for the call's mark, in the headers too
+    body: str  # MARK and COUNT stand for the call's own; MARK in the headers too
     calls: int
     at_once: int
     prefix: str
@@ -109,7 +110,7 @@ class Run:
         self.head = "\r\n".join(lines)
 
     def _body(self, number: str) -> bytes:
-        return self.job.body.replace(MARK, self.job.prefix + number).encode()
+        return self.job.body.replace(MARK, self.job.prefix + number).replace(COUNT, str(101 + int(number) % 16)).encode()
 
     def next(self) -> tuple[str, bytes] | None:
         if self.number >= self.job.calls:
