@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import psutil
 
-from .rest import Rest, RestError
+from .rest import Rest, RestError, parsed
 
 ROOT = Path(__file__).resolve().parents[2]
 ADMIN_KEY = "e2e-admin-key-0123456789abcdef"
@@ -90,11 +90,13 @@ class Gateway:
         workers: int = 1,
         port: int | None = None,
         cpus: set[int] | None = None,
+        command: str = "serve",
         **settings: object,
     ) -> None:
         self.data_dir = data_dir
         self.port = port or free_port()
         self.db = db
+        self.command = command  # serve | up
         self.workers = workers
         self.cpus = cpus  # all processes of the gateway are pinned to these
         self.settings = {"allow_private_upstreams": "true", "log_level": "info"} | {k: str(v) for k, v in settings.items()}
@@ -109,7 +111,7 @@ class Gateway:
     # ------------------------------------------------------------ life and death
 
     def start(self, ready: bool = True) -> "Gateway":
-        command = [sys.executable, "-m", "spangate.cli.app", "serve", "--host", "127.0.0.1", "--port", str(self.port)]
+        command = [sys.executable, "-m", "spangate.cli.app", self.command, "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--data-dir", str(self.data_dir), "--workers", str(self.workers)]
         if self.db is not None:
             command += ["--db", self.db]
@@ -205,6 +207,20 @@ class Gateway:
             process.kill()
         assert not alive, f"left behind: {alive}\n{self.log_text()[-4000:]}"
         return status
+
+    def cli(self, *words: str, check: bool = True) -> Any:
+        """What `spangate … --json` says: parsed if it is JSON, else its text. Without `check`, the exit status may be other than 0."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("SPANGATE_")}
+        run = subprocess.run(
+            [sys.executable, "-m", "spangate.cli.app", *words, "--url", self.url, "--key", self.rest.key or "", "--json"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert run.returncode == 0 or not check, f"spangate {' '.join(words)}: {run.returncode}\n{run.stdout}\n{run.stderr}"
+        return parsed(run.stdout.encode()) if run.returncode == 0 else run.stderr + run.stdout
 
     def log_text(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
