@@ -21,6 +21,7 @@ from spangate.providers import catalog
 from spangate.record.journal import FileJournal
 from spangate.record.recorder import Recorder
 from spangate.relay.engine import Relay
+from spangate.relay.owed import OwingJournal
 from spangate.relay.simulated import SimulatedTransport
 from spangate.relay.upstream import HttpTransport, Timeouts
 
@@ -31,6 +32,7 @@ from .snapshots import Snapshots
 logger = logging.getLogger("spangate.worker")
 
 KEEP_ALIVE = 75  # s that a client's idle connection is kept; longer than the SDKs keep theirs, so that they close first
+PAY_PAUSE = 1.0  # s
 LAST_WORDS = 2.0  # s for calls that were cut at the end of grace to settle
 
 
@@ -47,6 +49,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     snapshots = Snapshots(settings.snapshot_file, keyring, catalog(), allow_private=settings.allow_private_upstreams)
     snapshots.refresh()
     journal = FileJournal(settings.journals_dir, strict=settings.strict, fsync_interval=settings.fsync_interval)
+    owing = OwingJournal(journal)
     timeouts = Timeouts(
         connect=settings.connect_timeout,
         first_byte=settings.first_byte_timeout,
@@ -60,7 +63,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         routes=lambda: snapshots.routes,
         transport=transport,
         simulated=simulated,
-        journal=journal,
+        journal=owing,
         record=lambda: Recorder(content_limit=content_limit),
         content_limit=content_limit,
     )
@@ -74,14 +77,23 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         return known and not full, degraded
 
     ingress = Ingress(relay=relay, knowledge=snapshots, forward=forward, ready=ready, body_limit=int(settings.body_limit))
-    following = asyncio.create_task(snapshots.follow())
+    chores = [asyncio.create_task(snapshots.follow()), asyncio.create_task(paying(owing))]
     try:
         await _listen(ingress, listener, settings.grace)
     finally:
-        following.cancel()
+        for chore in chores:
+            chore.cancel()
         await transport.close()
         await forward.close()
+        owing.pay()
         journal.close()
+
+
+async def paying(owing: OwingJournal) -> None:
+    """For the life of the process: also without new calls, what is owed is written soon after the disk takes it again."""
+    while True:
+        await asyncio.sleep(PAY_PAUSE)
+        owing.pay()
 
 
 def unwritable(journals: Path) -> str | None:
