@@ -1,14 +1,17 @@
 """`spangate db`: the database itself, with no server needed."""
 
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from ..config import Settings
-from ..store.engine import Database
 from .options import database
+
+if TYPE_CHECKING:
+    from ..store.engine import Database
 
 app = typer.Typer(help="The database itself; needs no running gateway.", no_args_is_help=True)
 
@@ -45,7 +48,9 @@ def check(settings: Settings) -> None:
         raise typer.Exit(1)
 
 
-def opened(settings: Settings) -> Database:
+def opened(settings: Settings) -> "Database":
+    from ..store.engine import Database  # half of the whole program's import time, and most commands have no use for it
+
     if settings.db is None:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Database(settings.database_url)

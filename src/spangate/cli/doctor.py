@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from ..client import ClientError
-from ..store.engine import Database
 from ..store.faults import StoreFault
 from .options import calling
 from .there import There, write_json
@@ -92,6 +91,8 @@ def database(there: There) -> Iterator[Finding]:
     settings = there.settings
     if settings.db is None and not (settings.data_dir / "spangate.db").exists():
         return
+    from ..store.engine import Database  # not at the top: see db.py
+
     try:
         with closing(Database(settings.database_url)) as store:
             found = store.check()
