@@ -167,7 +167,7 @@ def test_no_done_is_made_up(gateway: Gateway, call: str) -> None:
 
 def test_the_servers_refusal_keeps_its_status_and_words(gateway: Gateway, server: Server, client: openai.OpenAI, call: str) -> None:
     gateway.endpoint("wrong-model", server.base, provider="openai-compatible", model_name="nope")
-    with pytest.raises(openai.BadRequestError, match="requested .nope."):
+    with pytest.raises(openai.BadRequestError, match=r"requested .nope."):
         client.chat.completions.create(model="wrong-model", messages=say(), stream=True)
     assert row(gateway, call).attempts[0].http_status == 400
 
