@@ -7,6 +7,7 @@ generated from this module (`python -m spangate.config`). The supervisor reads; 
 import base64
 import binascii
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 MIB = 1024 * 1024
 PREFIX = "SPANGATE_"
+DATABASE = re.compile(r"(sqlite|postgres(ql)?|mysql|mariadb|mssql)(\+\w+)?://.")
 
 
 class ConfigError(Exception):
@@ -73,6 +75,14 @@ class Settings(BaseModel):
     def _absolute(cls, path: Path | None) -> Path | None:
         # Children and later CLI calls may stand in another folder.
         return None if path is None else path.expanduser().absolute()
+
+    @field_validator("db")
+    @classmethod
+    def _database(cls, db: str | None) -> str | None:
+        # Here and not only where it is opened: a gateway that cannot have a database must not start. The value may hold a password.
+        if db is not None and not DATABASE.match(db):
+            raise ValueError("must look like postgresql://user@host/name, mysql://user@host/name or sqlite:////path/to/file")
+        return db
 
     @field_validator("kek")
     @classmethod

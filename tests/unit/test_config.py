@@ -61,6 +61,11 @@ def test_every_setting_can_be_said_in_a_file(tmp_path: Path) -> None:
         ({"kek": "not base64!"}, "kek: not base64"),
         ({"body_limit": "much"}, "body_limit: could not parse value and unit from byte string"),
         ({"admin_key": "short"}, "admin_key: String should have at least 16 characters"),
+        ({"db": "hunter2@h/d"}, "db: must look like postgresql://user@host/name, mysql://user@host/name or sqlite:////path/to/file"),
+        (
+            {"db": "foo://u:hunter2@h/d"},
+            "db: must look like postgresql://user@host/name, mysql://user@host/name or sqlite:////path/to/file",
+        ),
         ({"colour": "red"}, "colour: there is no such setting"),
         ({"config": "/no/such/file.toml"}, "config: there is no file /no/such/file.toml"),
     ],

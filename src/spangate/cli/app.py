@@ -10,7 +10,7 @@ from rich.text import Text
 from .. import __version__
 from ..client import ClientError, Refused
 from ..config import ConfigError
-from ..store.faults import StoreFault
+from ..store.faults import StoreFault, Unavailable
 from . import db, endpoints, experiments, models, secrets, traces
 from .doctor import doctor
 from .serve import serve
@@ -52,7 +52,7 @@ def main() -> None:
     try:
         app()
     except (ClientError, ConfigError, StoreFault) as error:
-        words = str(error)
+        words = error.at_length if isinstance(error, Unavailable) else str(error)
         if isinstance(error, Refused) and error.status == 401:
             words += "\nThe key comes from --key, SPANGATE_KEY, or admin.key in the data folder (--data-dir)."
         Console(stderr=True, soft_wrap=True).print(Text(words, style="red"))

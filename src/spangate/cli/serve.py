@@ -28,12 +28,21 @@ def supervise(settings: Settings, on_ready: Callable[[Running], None]) -> int:
         return 1
 
 
+def key_on_file(settings: Settings) -> bool:
+    """Whether the admin key is the one in the data folder, and not another that a setting gave."""
+    try:
+        return settings.admin_key_file.read_text().strip() == settings.admin_key
+    except OSError:
+        return False
+
+
 def greet(running: Running, console: Console) -> None:
     settings = running.settings
     console.print(Text.assemble("Spangate answers at ", (running.url, "bold green")))
     if running.key_made:
         console.print(Text.assemble("Admin key, shown this once: ", (settings.admin_key or "", "bold")))
-    if settings.admin_key_file.exists():
         console.print(Text(f"  kept in {settings.admin_key_file}", style="dim"))
+    elif key_on_file(settings):
+        console.print(Text(f"  admin key: in {settings.admin_key_file}", style="dim"))
     if settings.host not in {"127.0.0.1", "::1", "localhost"}:
         console.print(Text(f"  listens on {settings.host}: plain HTTP, so put TLS in front of it", style="yellow"))

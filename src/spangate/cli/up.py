@@ -20,7 +20,7 @@ from ..config import Found, Settings, provider_keys
 from ..providers import catalog
 from ..supervise import Running
 from .options import configured
-from .serve import greet, supervise
+from .serve import greet, key_on_file, supervise
 
 # Ports that local servers use unless told otherwise; each lists its models at /v1/models. (ollama.com, docs.vllm.ai, lmstudio.ai)
 LOCAL = {"ollama": 11434, "vllm": 8000, "lm-studio": 1234}
@@ -224,7 +224,7 @@ def _served(client: Client, name: str) -> None:
 
 def first_call(running: Running, name: str, provider: str) -> str:
     settings = running.settings
-    key = f"$(cat {shlex.quote(str(settings.admin_key_file))})" if _key_on_file(settings) else "$SPANGATE_ADMIN_KEY"
+    key = f"$(cat {shlex.quote(str(settings.admin_key_file))})" if key_on_file(settings) else "$SPANGATE_ADMIN_KEY"
     said = '"messages": [{"role": "user", "content": "Hello!"}]'
     path, more = ("/v1/messages", ', "max_tokens": 200') if provider == "anthropic" else ("/v1/chat/completions", "")
     return (
@@ -232,13 +232,6 @@ def first_call(running: Running, name: str, provider: str) -> str:
         f'  -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \\\n'
         f'  -d \'{{"model": "{name}"{more}, {said}}}\''
     )
-
-
-def _key_on_file(settings: Settings) -> bool:
-    try:
-        return settings.admin_key_file.read_text().strip() == settings.admin_key
-    except OSError:
-        return False
 
 
 def program() -> str:

@@ -43,18 +43,22 @@ CLOSING = 45.0  # s that the last drain may take when the database answers slowl
 
 def main(settings: Settings) -> None:
     logging.basicConfig(level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if settings.log_level != "debug":  # what they say at info is of use to their makers
+        for chatty in ("alembic", "uvicorn.error"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.journals_dir.mkdir(mode=0o700, exist_ok=True)
     with door.listening(settings.control_socket, settings.control_address_file) as sock:
-        control = Control(settings)
         try:
-            control.start()
-            uvloop.run(_serve(control.app, sock))
+            control = Control(settings)
+            try:
+                control.start()
+                uvloop.run(_serve(control.app, sock))
+            finally:
+                control.stop()
         except Invalid as fault:  # only a person can help
             log.error("%s", fault)
             raise SystemExit(1) from None
-        finally:
-            control.stop()
 
 
 class Control:

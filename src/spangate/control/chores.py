@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..store.faults import StoreFault
+from ..store.faults import StoreFault, Unavailable
 
 log = logging.getLogger("spangate.control")
 
@@ -73,7 +73,8 @@ class Chore:
             # Only a fault of the store has words that may be shown.
             words = error.message if isinstance(error, StoreFault) else f"{type(error).__name__}: see the log"
             if words != self.health.fault:
-                log.warning("%s: %s", self.name, error, exc_info=not isinstance(error, StoreFault | OSError))
+                said = error.at_length if isinstance(error, Unavailable) else error
+                log.warning("%s: %s", self.name, said, exc_info=not isinstance(error, StoreFault | OSError))
             self.health.fault = words
             self.health.failing_since = self.health.failing_since or time.time()
             return False

@@ -157,11 +157,14 @@ class Database:
 def _url(text: str) -> URL:
     try:
         url = make_url(text)
-    except exc.ArgumentError:
+        url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+        url.get_dialect().import_dbapi()
+    except (exc.ArgumentError, exc.NoSuchModuleError):
         raise Invalid(
             "The database URL must look like sqlite:////path/to/file, postgresql://user@host/name or mysql://user@host/name."
         ) from None
-    url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+    except ImportError as error:
+        raise Invalid(f"The driver of that database is not installed here: {error.name}.") from None
     if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
         raise Invalid("An SQLite database must be a file: readers and the writer have connections of their own.")
     return url

@@ -35,3 +35,9 @@ class InUse(StoreFault):
 
 class Unavailable(StoreFault):
     """The database cannot be reached, or is locked or not upgraded. Trying again later may help."""
+
+    @property
+    def at_length(self) -> str:
+        """With what the driver said: for the log, and for the person at the machine. An API gets `message`."""
+        said = str(getattr(self.__cause__, "orig", None) or self.__cause__ or "").strip()
+        return f"{self.message} ({said.splitlines()[0]})" if said else self.message  # the next lines may quote SQL

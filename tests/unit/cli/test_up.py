@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from spangate.cli import up
+from spangate.cli.serve import greet
 from spangate.cli.up import Wish, endpoint_name, first_call, furnish, wishes
 from spangate.config import Settings
 from spangate.supervise import Running
@@ -151,6 +152,22 @@ def test_it_does_not_take_itself_for_a_model_server(said: Console, monkeypatch: 
 @pytest.mark.parametrize(("model", "name"), [("llama3.2:1b", "llama3.2-1b"), ("org/model name", "org-model-name"), ("::", "model")])
 def test_an_endpoint_is_named_after_its_model(model: str, name: str) -> None:
     assert endpoint_name(model) == name
+
+
+@pytest.mark.parametrize(
+    ("made", "kept", "words"),
+    [
+        (True, "sg-0123456789abcdef", "Admin key, shown this once: sg-0123456789abcdef\n  kept in {file}\n"),
+        (False, "sg-0123456789abcdef", "  admin key: in {file}\n"),
+        (False, "sg-an-older-one-that-is-not-in-force", ""),
+    ],
+)
+def test_where_the_key_is_kept_is_said(made: bool, kept: str, words: str, tmp_path: Path, said: Console) -> None:
+    settings = Settings(data_dir=tmp_path, admin_key="sg-0123456789abcdef", kek=base64.b64encode(bytes(32)).decode())
+    settings.admin_key_file.write_text(f"{kept}\n")
+    greet(Running("http://127.0.0.1:4000", settings, made), said)
+    assert isinstance(said.file, StringIO)
+    assert said.file.getvalue() == "Spangate answers at http://127.0.0.1:4000\n" + words.format(file=settings.admin_key_file)
 
 
 def test_the_printed_call_reads_the_key_from_its_file(tmp_path: Path) -> None:

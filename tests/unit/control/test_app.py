@@ -94,6 +94,13 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+def test_a_first_start_that_goes_well_says_nothing(start: Callable[..., Process]) -> None:
+    process = start().serving()
+    process.popen.send_signal(signal.SIGTERM)
+    process.popen.wait(PATIENCE)  # before `log`, which ends its stdin
+    assert process.log() == ""
+
+
 def test_serves_on_a_socket_of_its_own_and_drains_to_the_end_at_sigterm(start: Callable[..., Process]) -> None:
     process = start().serving()
     settings = process.settings

@@ -239,10 +239,21 @@ def test_a_url_gets_the_driver_that_we_ship(given: str, driver: str) -> None:
     assert Database(given).url.drivername == driver
 
 
-@pytest.mark.parametrize("given", ["sqlite://", "sqlite:///:memory:", "not a url"])
+@pytest.mark.parametrize("given", ["sqlite://", "sqlite:///:memory:", "not a url", "foo://u@h/d", "postgresql+nope://u@h/d"])
 def test_a_url_that_cannot_serve_is_refused(given: str) -> None:
     with pytest.raises(Invalid):
         Database(given)
+
+
+def test_what_the_driver_said_is_for_the_log_alone_and_without_the_statement(open_database: Open) -> None:
+    database = open_database()
+    database.upgrade()
+    with pytest.raises(Unavailable) as caught, database.read() as connection:
+        connection.exec_driver_sql("SELECT no_such_column FROM calls")
+    assert "no_such_column" not in caught.value.message
+    assert "no_such_column" in caught.value.at_length
+    assert "SELECT" not in caught.value.at_length
+    assert Unavailable("It is away.").at_length == "It is away."
 
 
 def test_a_password_is_not_shown() -> None:
