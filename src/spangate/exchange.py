@@ -64,6 +64,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     keys: tuple[SealedKey, ...] = ()
 
 
+SHORTEST_CREDENTIAL = 12  # characters; what local servers are given as a key (`not-needed`) is shorter
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """One resolved model definition of a route, ready to call. Lives in memory only."""
 
@@ -79,6 +82,13 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     allow_private: bool = False
     in_process: bool = False  # the simulated provider
     problem: str | None = None  # why it cannot be called (no credential, unknown provider)
+
+    @property
+    def credential(self) -> str | None:
+        """The provider's key as it stands in the headers: providers echo it, and nobody may read it. A short one (`ollama`) is a word."""
+        shown = self.headers.get("authorization") or self.headers.get("x-api-key") or ""
+        key = shown.rpartition(" ")[2]
+        return key if len(key) >= SHORTEST_CREDENTIAL else None
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,7 +30,7 @@ from spangate.exchange import (
     Routed,
     Status,
 )
-from spangate.record.redact import LOOKAHEAD, keep, redact_text
+from spangate.record.redact import LOOKAHEAD, MASK, keep, redact_text
 from spangate.wire.lenient import mend
 from spangate.wire.usage import Provenance
 
@@ -38,6 +38,7 @@ CONTENT_LIMIT = 1 << 20
 MESSAGE_LIMIT = 4000  # characters of what a provider said; some answer with a whole page
 NAME_LIMIT = 500  # of names that the client or the provider makes up: model, agent, ids
 CLIP = NAME_LIMIT + LOOKAHEAD
+UNTRACKED = "The provider's words are not kept, as usage tracking is off."
 _NOBODY = Inbound(call_id="", format="", request_type="", path="", headers=(), body=b"", received_at=0, started=0.0, server="")
 
 
@@ -54,6 +55,7 @@ class Recorder:
         self._fault: Fault | None = None
         self._answered: Answered | None = None
         self._finished: Finished | None = None
+        self._credential: str | None = None  # of the last attempt
 
     def __call__(self, fact: Fact) -> None:
         match fact:
@@ -62,6 +64,7 @@ class Recorder:
             case Routed(route, stream, model):
                 self._route, self._stream, self._model = route, stream, model
             case Attempted(no, target, format, at):
+                self._credential = target.credential
                 self._attempts.append(
                     AttemptRecord(
                         no=no,
@@ -121,7 +124,12 @@ class Recorder:
 
     def _blame(self, fact: Faulted) -> None:
         """The first fault is the cause, what follows from it is not kept."""
-        fault = Fault(kind=_clipped(fact.kind) or "", message=redact_text(fact.message, MESSAGE_LIMIT), http_status=fact.http_status)
+        message = fact.message
+        if fact.status is Status.error and self._open and self._route is not None and not self._route.experiment_id:
+            message = UNTRACKED  # a provider that finds fault with a prompt quotes it
+        if self._credential is not None:
+            message = message.replace(self._credential, MASK.decode())
+        fault = Fault(kind=_clipped(fact.kind) or "", message=redact_text(message, MESSAGE_LIMIT), http_status=fact.http_status)
         if self._open:
             if self._attempts[-1].fault is None:
                 self._note(fault=fault, status=fact.status)
@@ -164,13 +172,17 @@ class Recorder:
         if self._route is None or not self._route.experiment_id:
             return None
         request, request_truncated = keep(self._inbound.body, self._limit)
-        response, response_truncated = (None, False) if self._answered is None else keep(self._answered.body, self._limit)
+        response, response_truncated = (None, False) if self._answered is None else keep(self._hushed(self._answered.body), self._limit)
         return Content(
             request=request,
             response=response,
             request_truncated=request_truncated,
             response_truncated=response_truncated or (self._answered is not None and self._answered.truncated),
         )
+
+    def _hushed(self, body: bytes) -> bytes:
+        """Providers echo their key; one without a known shape is known to us."""
+        return body if self._credential is None else body.replace(self._credential.encode(), MASK)
 
 
 def _clipped(text: str | None) -> str | None:

@@ -19,6 +19,7 @@ from spangate.wire.streams import Passthrough, Translate
 from .admit import admit
 from .attempts import attempts
 from .call import Call, Record
+from .coding import unpacked
 from .headers import headers_down, headers_up
 from .judge import shaped, stillborn, streamed
 from .peek import Peek, patch, peek
@@ -32,6 +33,7 @@ JSON = (b"content-type", b"application/json")
 CONTENT_LIMIT = 1 << 20
 PLAIN_LIMIT = 64 << 20  # bytes of a plain answer that are held to be read; the largest seen are generated images, a tenth of it
 ERROR_LIMIT = 4 << 20
+MASK = b"***masked***"
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -112,6 +114,7 @@ class Relay:
         try:
             headers = dict(incoming.headers)
             call.headed(incoming.status, headers)
+            incoming = unpacked(incoming, headers)
             if not 200 <= incoming.status < 300:
                 return await self._said_no(call, plan, incoming, headers)
             if streamed(headers, asked=plan.stream):
@@ -126,7 +129,10 @@ class Relay:
             raise UpstreamProblem(
                 502, "upstream_redirect", f"The provider answered {incoming.status}; a redirect is never followed. Check its base URL."
             )
+        if incoming.status > 599:  # no status that a server could pass on
+            raise UpstreamProblem(502, "upstream_malformed", f"The provider answered {incoming.status}, which is no HTTP status.")
         body, whole = await held(incoming, ERROR_LIMIT)
+        body = hushed(body, plan.target)
         if not whole:
             raise UpstreamProblem(502, "upstream_malformed", f"The provider answered {incoming.status} with more words than anybody reads.")
         problem = FORMATS[plan.format].parse_problem(incoming.status, body)
@@ -168,7 +174,9 @@ class Relay:
             raise UpstreamProblem(502, "upstream_empty", "The provider ended its stream before it began.")
         begun = stream.feed(first)
         if call.failure is not None and not call.started:
-            raise stillborn(call.failure, headers)
+            problem = stillborn(call.failure, headers)
+            problem.message = hushed(problem.message.encode("utf-8", "replace"), plan.target).decode()
+            raise problem
         body = StreamBody(call, incoming, stream, begun, incoming.status)
         return reply(incoming.status, [*headers_down(headers), (b"cache-control", b"no-cache"), *call.headers], body)
 
@@ -187,6 +195,12 @@ class Relay:
 
 def reply(status: int, headers: list[tuple[bytes, bytes]], body: bytes | StreamBody) -> Reply:
     return Reply(status=status, headers=headers, body=body)
+
+
+def hushed(said: bytes, target: Target) -> bytes:
+    """What a provider says of an error, without our key: some echo it in full."""
+    credential = target.credential
+    return said.replace(credential.encode(), MASK) if credential else said
 
 
 def plan(inbound: Inbound, peeked: Peek, target: Target, format: str) -> Plan:

@@ -178,5 +178,6 @@ GONE = "client gone"
 
 
 def left(error: BaseException | None) -> bool:
-    """Whether a cancellation means that the client left; any other one is the process's own end."""
-    return error is None or GONE in error.args
+    """Whether an answer that nobody takes any more means that the client left. A cancellation that does not say so is the process's own
+    end; any other error is that of a connection on which nothing can be sent."""
+    return not isinstance(error, asyncio.CancelledError) or GONE in error.args

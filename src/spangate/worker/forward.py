@@ -63,7 +63,8 @@ class Forward:
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, OSError) as error:
-            logger.warning("Control did not answer %s %s: %s", scope["method"], scope["path"], type(error).__name__)
+            # As it came over the wire: decoded, it could hold line ends and write what it likes into the log.
+            logger.warning("Control did not answer %s %r: %s", scope["method"], path, type(error).__name__)
             await respond(send, 503, _DOWN_HEADERS + extra, _DOWN)
             return
         try:

@@ -47,6 +47,8 @@ _BEFORE, _AFTER = "/gateway/", "/mlflow/invocations"
 # The lists of models, each in its own clients' shape.
 _MODELS, _UNIFIED_MODELS = "/v1/models", "/gateway/mlflow/v1/models"
 
+PATIENCE = 60.0  # s that a client may take nothing of its answer
+
 _keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -77,6 +79,7 @@ class Ingress:
         forward: Callable[[Scope, Receive, Send, Headers], Awaitable[None]],
         ready: Callable[[], Awaitable[tuple[bool, list[str]]]],
         body_limit: int,
+        patience: float = PATIENCE,
         new_id: Callable[[], str] = lambda: str(uuid_utils.uuid7()),
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], int] = time.time_ns,
@@ -86,6 +89,7 @@ class Ingress:
         self._forward = forward
         self._ready = ready
         self._body_limit = body_limit
+        self._patience = patience
         self._new_id = new_id
         self._clock = clock
         self._wall = wall
@@ -156,7 +160,7 @@ class Ingress:
     async def _serve(self, inbound: Inbound, receive: Receive, send: Send) -> None:
         watch = Watch(receive)
         try:
-            await send_reply(send, await self._relay(inbound))
+            await send_reply(send, await self._relay(inbound), self._patience)
         except asyncio.CancelledError as error:
             if not left(error):
                 raise
@@ -226,20 +230,50 @@ class Watch:
             self._serving.cancel(GONE)
 
 
-async def send_reply(send: Send, reply: Reply) -> None:
+class Stall:
+    """Cancels the task that made it when the client takes nothing of its stream for `patience` to twice as many seconds: it has left, its
+    connection has not. Without this the call would stay open, and its provider's connection with it. Costs one timer a stream."""
+
+    def __init__(self, patience: float) -> None:
+        self.sending = False
+        self.sent = 0
+        self._seen = -1
+        self._patience = patience
+        self._serving = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(patience, self._look)
+
+    def _look(self) -> None:
+        if self.sending and self.sent == self._seen and self._serving is not None:
+            self._serving.cancel(GONE)
+            return
+        self._seen = self.sent if self.sending else -1
+        self._timer = self._loop.call_later(self._patience, self._look)
+
+    def over(self) -> None:
+        self._timer.cancel()
+
+
+async def send_reply(send: Send, reply: Reply, patience: float = PATIENCE) -> None:
     body = reply.body
     if isinstance(body, bytes):
         await respond(send, reply.status, reply.headers, body)
         return
+    stall = Stall(patience)
     try:
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
         async for piece in body:
+            stall.sending = True
             await send({"type": "http.response.body", "body": piece, "more_body": True})
+            stall.sending = False
+            stall.sent += 1
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     except BaseException as error:
         if isinstance(body, StreamBody):
             body.leave(error)
         raise
+    finally:
+        stall.over()
 
 
 def unreadable(headers: Headers, limit: int) -> Refusal | None:

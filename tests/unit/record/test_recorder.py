@@ -272,6 +272,37 @@ def test_never_keeps_headers_or_credentials() -> None:
     assert b"never-kept" not in msgspec.json.encode(recorder.exchange()) + str(recorder.content()).encode()
 
 
+def test_masks_the_key_that_a_provider_echoes_though_it_has_no_known_shape() -> None:
+    said = "never-kept-0123456789 is no key of ours"
+    recorder = fold(
+        Received(INBOUND),
+        Routed(ROUTE, False, "chat"),
+        Attempted(1, TARGET, "openai.chat", 100.1),
+        Answered(b'{"error": "%s"}' % said.encode()),
+        Faulted(Status.error, "invalid_api_key", said, 401),
+        Finished(Status.error, 401, 101.0),
+    )
+    fault, content = recorder.exchange().fault, recorder.content()
+    assert fault is not None
+    assert content is not None
+    assert fault.message == "***masked*** is no key of ours"
+    assert content.response == b'{"error": "***masked*** is no key of ours"}'
+
+
+def test_keeps_no_words_of_a_provider_that_may_quote_an_untraced_prompt() -> None:
+    recorder = fold(
+        Received(INBOUND),
+        Routed(UNTRACKED, False, "chat"),
+        Attempted(1, TARGET, "openai.chat", 100.1),
+        Faulted(Status.error, "invalid_request_error", "Invalid value: 'what the client said'", 400),
+        Finished(Status.error, 400, 101.0),
+    )
+    fault = recorder.exchange().fault
+    assert fault is not None
+    assert (fault.kind, fault.http_status) == ("invalid_request_error", 400)
+    assert "said" not in msgspec.json.encode(recorder.exchange()).decode()
+
+
 def test_cuts_long_words() -> None:
     long = "x" * 10_000
     inbound = msgspec.structs.replace(INBOUND, path=long, server=long, endpoint=long, caller=Caller(key_id="k", name="n", agent=long))

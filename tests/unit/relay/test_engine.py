@@ -1,8 +1,11 @@
 import asyncio
 import errno
+import gzip
 import json
+import zlib
 from typing import Any
 
+import msgspec
 import pytest
 
 from spangate.exchange import AttemptRecord, Content, Exchange, Fault, Reply, Status
@@ -11,7 +14,7 @@ from spangate.relay.streaming import GONE, StreamBody
 from spangate.wire.problems import Interrupted, UpstreamProblem
 from spangate.wire.usage import Provenance, Usage
 
-from .fakes import CALL_ID, HANG, JSON, NAMES, PLAIN_LIMIT, SSE, World
+from .fakes import CALL_ID, HANG, JSON, NAMES, PLAIN_LIMIT, ROUTES, SSE, TARGET, World
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 ASK = b'{"model": "chat", "messages": []}'
@@ -655,6 +658,14 @@ async def test_client_gone_before_the_stream_was_ever_read() -> None:
     assert world.log == ["begin", "send", "settle client_gone", "close"]
 
 
+async def test_a_connection_on_which_nothing_can_be_sent_is_a_client_that_left() -> None:
+    world = World(200, SSE, [ROLE, WORD])
+    reply = await world.call(ASK_STREAM_USAGE)
+    assert isinstance(reply.body, StreamBody)
+    reply.body.leave(RuntimeError("the handler is closed"))
+    assert world.exchange.status is Status.client_gone
+
+
 async def test_client_gone_after_the_terminal_event_is_not_client_gone() -> None:
     world = World(200, SSE, [ROLE, STOP, DONE, HANG])
     reply = await world.call(ASK_STREAM_USAGE)
@@ -681,3 +692,74 @@ async def test_a_fault_of_our_own_midway_is_settled_and_cuts() -> None:
     with pytest.raises(ZeroDivisionError):
         await anext(reply.body)
     assert world.log[-2:] == ["settle error", "close"]
+
+
+# ---------------------------------------------------------------- answers that nobody asked for
+
+
+GZIP = (b"content-encoding", b"gzip")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
+async def test_a_compressed_answer_is_unpacked_for_all(pack: Any) -> None:
+    packed = pack(PLAIN)
+    world = World(200, [*JSON, (b"content-encoding", b"deflate")], [packed[:10], packed[10:]])
+    reply = await world.call(ASK)
+    assert reply.body == PLAIN
+    assert b"content-encoding" not in dict(reply.headers)
+    assert world.exchange.attempts == (attempt(),)
+
+
+async def test_a_compressed_stream_is_unpacked_as_it_comes() -> None:
+    packer = zlib.compressobj(wbits=31)
+    pieces = [packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH) for piece in (ROLE, WORD, STOP, USAGE, DONE)]
+    world = World(200, [*SSE, GZIP], [*pieces, packer.flush()])
+    _, got, whole = await world.stream(ASK_STREAM_USAGE)
+    assert (got, whole) == ([ROLE, WORD, STOP, USAGE, DONE], True)
+    assert world.exchange.status is Status.ok
+    assert world.exchange.attempts[0].usage == REPORTED
+
+
+async def test_a_bomb_is_unpacked_no_further_than_any_answer_is_held() -> None:
+    world = World(200, [*JSON, GZIP], [gzip.compress(bytes(50 << 20))])
+    reply = await world.call(ASK)
+    assert isinstance(reply.body, StreamBody)
+    assert [len(piece) async for piece in reply.body] == [1 << 20] * 50
+
+
+@pytest.mark.parametrize("pieces", [[gzip.compress(PLAIN)[:-20]], [b"no gzip"]])
+async def test_a_compressed_answer_that_breaks_is_no_answer(pieces: list[bytes]) -> None:
+    world = World(200, [*JSON, GZIP], pieces)
+    reply = await world.call(ASK)
+    assert reply.status == 502
+    assert world.exchange.status in (Status.error, Status.provider_gone)
+    assert world.log[-1] != "begin"
+
+
+async def test_what_is_packed_in_another_way_is_no_answer_but_a_refusal_is_one() -> None:
+    world = World(200, [*JSON, (b"content-encoding", b"br")], [b"\x0b"])
+    assert (await world.call(ASK)).status == 502
+    world = World(401, [*JSON, (b"content-encoding", b"br")], [b"\x0b"])
+    reply = await world.call(ASK)
+    assert reply.status == 401
+    assert isinstance(reply.body, bytes)
+    assert json.loads(reply.body)["error"]["code"] == "upstream_error"
+
+
+async def test_a_status_that_http_does_not_have_is_a_502() -> None:
+    world = World(999, JSON, [b"{}"])
+    assert (await world.call(ASK)).status == 502
+    assert (world.exchange.http_status, world.exchange.attempts[0].http_status) == (502, 999)
+
+
+SAID_KEY = b'{"error": {"message": "%s is no key of ours", "type": "authentication_error"}}'
+
+
+async def test_a_client_is_not_told_our_key_by_a_provider_that_echoes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = msgspec.structs.replace(TARGET, headers={"authorization": "Bearer no-known-shape-1"})
+    monkeypatch.setitem(ROUTES, "chat", msgspec.structs.replace(ROUTES["chat"], targets=(target,)))  # type: ignore[arg-type]
+    world = World(401, JSON, [SAID_KEY % b"no-known-shape-1"])
+    assert (await world.call(ASK)).body == SAID_KEY % b"***masked***"
+    world = World(200, SSE, [b"data: " + SAID_KEY % b"no-known-shape-1" + b"\n\n"])
+    reply = await world.call(ASK_STREAM)
+    assert (reply.status, b"no-known-shape-1" in bytes(reply.body)) == (401, False)  # type: ignore[arg-type]

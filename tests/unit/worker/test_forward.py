@@ -133,6 +133,13 @@ async def test_head_has_no_body(folder: Path) -> None:
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
 
 
+async def test_what_is_asked_for_writes_no_lines_into_the_log(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with forwarding(folder) as forward:
+        await ask(forward, "GET", b"/x%0aFAKE")
+    assert "\n" not in caplog.text.strip()
+    assert "/x%0aFAKE" in caplog.text
+
+
 async def test_control_that_is_down_is_a_503_with_words(folder: Path) -> None:
     async with forwarding(folder) as forward:
         sent = await ask(forward, "GET", b"/version")

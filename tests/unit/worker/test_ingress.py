@@ -51,6 +51,8 @@ class Door:
         self.forwarded: list[str] = []
         self.sent: list[Message] = []
         self.gone = asyncio.Event()
+        self.reads = asyncio.Event()  # cleared: the client takes nothing, and leaves nothing either
+        self.reads.set()
         self.ready = (True, ["control: does not answer"])
         self.ingress = Ingress(
             relay=self.relay,
@@ -58,6 +60,7 @@ class Door:
             forward=self.forward,
             ready=self.readiness,
             body_limit=100,
+            patience=0.05,
             new_id=lambda: "id-1",
             clock=lambda: 5.0,
             wall=lambda: 7,
@@ -87,6 +90,8 @@ class Door:
 
         async def send(message: Message) -> None:
             self.sent.append(message)
+            if message["type"] == "http.response.body":
+                await self.reads.wait()
             if message["type"] == "http.response.body" and not message["more_body"]:
                 self.gone.set()  # as uvicorn does it: a reply that is whole ends the wait
 
@@ -301,6 +306,22 @@ async def test_a_client_that_hangs_up_midway_cancels_its_stream(door: Door) -> N
     serving = asyncio.create_task(door.request("POST", "/v1/messages", b"{}"))
     await asyncio.sleep(0.01)
     assert door.sent[-1]["body"] == b"a"
+    door.gone.set()
+    await asyncio.wait_for(serving, 5)
+
+
+async def test_a_client_that_stops_reading_is_as_good_as_gone(door: Door) -> None:
+    door.relay.answer = lambda: Reply(status=200, headers=[], body=Stream(b"a", b"b"))
+    door.reads.clear()
+    await asyncio.wait_for(door.request("POST", "/v1/messages", b"{}"), 5)
+    assert door.sent[-1] == {"type": "http.response.body", "body": b"a", "more_body": True}
+
+
+async def test_a_provider_that_takes_its_time_is_no_fault_of_the_client(door: Door) -> None:
+    door.relay.answer = lambda: Reply(status=200, headers=[], body=Stream(b"a", ending="never"))
+    serving = asyncio.create_task(door.request("POST", "/v1/messages", b"{}"))
+    await asyncio.sleep(0.3)
+    assert not serving.done()
     door.gone.set()
     await asyncio.wait_for(serving, 5)
 
