@@ -1,8 +1,8 @@
 """`spangate doctor`: what a person would look at first when something seems wrong. Exit code 1 if something is."""
 
+import contextlib
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..client import ClientError
-from ..store.faults import StoreFault
+from ..store.faults import StoreFault, Unavailable
 from .options import calling
 from .there import There, write_json
 
@@ -59,7 +59,8 @@ def alive(there: There) -> Iterator[Finding]:
     yield Finding("ready", "ok" if ready.ok and not detail else "note" if ready.ok else "wrong", detail or "calls are served")
     if health.at is not None:
         apart = abs(time.time() - health.at)
-        yield Finding("clock", "ok" if apart < CLOCK else "wrong", f"{apart:.0f} s from this machine's")
+        near = apart < CLOCK
+        yield Finding("clock", "ok" if near else "wrong", f"within {CLOCK:.0f} s of ours" if near else f"{apart:.0f} s off ours")
 
 
 def ledger(there: There) -> Iterator[Finding]:
@@ -87,17 +88,22 @@ def ledger(there: There) -> Iterator[Finding]:
 
 
 def database(there: There) -> Iterator[Finding]:
-    """Directly, where this machine knows the database: a gateway far away is asked by its status alone."""
+    """Directly, where this machine knows the database; else as the gateway sees it."""
     settings = there.settings
     if settings.db is None and not (settings.data_dir / "spangate.db").exists():
+        with contextlib.suppress(ClientError):  # `ledger` has told that
+            seen = there.client.status()["database"]
+            yield Finding(
+                "database", "ok" if seen["reachable"] else "wrong", f"{seen['dialect']}, {seen['fault'] or 'the gateway reaches it'}"
+            )
         return
     from ..store.engine import Database  # not at the top: see db.py
 
     try:
-        with closing(Database(settings.database_url)) as store:
+        with contextlib.closing(Database(settings.database_url)) as store:
             found = store.check()
     except (StoreFault, OSError) as error:
-        yield Finding("database", "wrong", str(error))
+        yield Finding("database", "wrong", error.at_length if isinstance(error, Unavailable) else str(error))
         return
     detail = f"{found.dialect}, revision {found.revision or 'none'}"
     if found.revision != found.head:

@@ -84,6 +84,8 @@ def update(
     """Changes what is given and leaves the rest; in force in every worker within a second."""
     if fallback and not model:
         raise typer.BadParameter("--fallback replaces all models of the endpoint: name its --model too")
+    if not model and rename is None and usage_tracking is None and experiment is None:
+        raise typer.BadParameter("nothing to change: give --rename, --model, --usage-tracking, --no-usage-tracking or --experiment")
     endpoint: Endpoint = there.endpoint(name)
     changed = there.client.update_endpoint(
         endpoint.endpoint_id,

@@ -60,6 +60,8 @@ def update(
     secret: Annotated[str | None, typer.Option(help="Another secret.")] = None,
 ) -> None:
     """Changes what is given and leaves the rest; in force in every worker within a second."""
+    if rename is None and model is None and secret is None:
+        raise typer.BadParameter("nothing to change: give --rename, --model or --secret")
     definition: ModelDefinition = there.model(name)
     secret_id = there.secret(secret).secret_id if secret else None
     there.tell(there.client.update_model(definition.model_definition_id, name=rename, secret_id=secret_id, model_name=model), COLUMNS)

@@ -1,7 +1,8 @@
 """`spangate secrets`: providers' credentials. They go in and are never read back."""
 
 import sys
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -52,10 +53,15 @@ def create(
     config: Config = None,
 ) -> None:
     """Keeps a credential. Without --value, asks for the API key."""
+    row = catalogued(there, provider)
     values = fields(value)
-    if value is None and sys.stdin.isatty():
-        key = typer.prompt(f"API key of {provider} (Enter for none)", hide_input=True, default="", show_default=False)
-        values = {"api_key": key} if key else {}
+    if value is None and "api_key" in {name for mode in row["auth_modes"] for name in mode["secret_fields"]}:
+        if sys.stdin.isatty():
+            spare = " (Enter for none)" if row["key_optional"] else ""
+            key = typer.prompt(f"API key of {provider}{spare}", hide_input=True, default="" if spare else None, show_default=False)
+            values = {"api_key": key} if key else {}
+        elif not row["key_optional"]:
+            raise typer.BadParameter("the credential is missing: --value api_key=sk-..., or --value api_key=- to read it from stdin")
     there.tell(there.client.create_secret(name, provider=provider, values=values, auth_config=fields(config) or None), COLUMNS)
 
 
@@ -63,6 +69,8 @@ def create(
 @calling
 def update(there: There, name: Name, value: Values = None, config: Config = None) -> None:
     """Replaces the credential, its settings, or both."""
+    if not value and not config:
+        raise typer.BadParameter("nothing to change: give --value, --config or both")
     secret = there.secret(name)
     changed = there.client.update_secret(secret.secret_id, values=fields(value) or None, auth_config=fields(config) or None)
     there.tell(changed, COLUMNS)
@@ -71,10 +79,18 @@ def update(there: There, name: Name, value: Values = None, config: Config = None
 @app.command()
 @calling
 def delete(there: There, name: Name) -> None:
-    """Forgets a credential; models that use it cannot be called until they get another."""
+    """Forgets a credential that no model definition uses."""
     secret: Secret = there.secret(name)
     there.client.delete_secret(secret.secret_id)
     there.say(f"Secret {secret.secret_name} is gone.")
+
+
+def catalogued(there: There, provider: str) -> Mapping[str, Any]:
+    """The gateway's row of the provider: a typo would make a secret that no model can use."""
+    rows = {row["name"]: row for row in there.client.providers()["providers"]}
+    if provider not in rows:
+        raise typer.BadParameter(f"there is no provider '{provider}'; there are {', '.join(sorted(rows))}")
+    return rows[provider]
 
 
 def fields(given: list[str] | None) -> dict[str, str]:

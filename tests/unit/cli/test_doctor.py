@@ -3,11 +3,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from spangate.cli.app import main
+from spangate.cli.app import app, main
 from spangate.exchange import ProcessPosition
 
-from .conftest import Gateway
+from .conftest import KEY, Gateway
 
 
 def verdicts(gateway: Gateway) -> tuple[int, dict[str, str]]:
@@ -20,6 +21,13 @@ def test_a_sound_gateway_is_found_sound(gateway: Gateway) -> None:
     code, found = verdicts(gateway)
     assert (code, set(found.values())) == (0, {"ok"}), gateway.run("doctor").stdout
     assert {"health", "ready", "clock", "management", "completeness", "backlog", "database"} <= found.keys()
+
+
+def test_a_database_that_only_the_gateway_knows_is_as_it_sees_it(gateway: Gateway, tmp_path: Path) -> None:
+    folder = ("--data-dir", str(tmp_path / "elsewhere"), "--url", gateway.url, "--key", KEY)
+    result = CliRunner().invoke(app, ["doctor", "--json", *folder])
+    found = {finding["check"]: (finding["verdict"], finding["detail"]) for finding in json.loads(result.stdout)}
+    assert found["database"] == ("ok", "sqlite, the gateway reaches it")
 
 
 def test_a_gap_is_wrong(gateway: Gateway) -> None:

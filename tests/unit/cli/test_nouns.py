@@ -1,3 +1,5 @@
+import pytest
+
 from .conftest import Gateway
 
 
@@ -28,6 +30,29 @@ def test_a_secret_goes_in_and_comes_back_masked(gateway: Gateway) -> None:
     assert "sk-...8765" in gateway.run("secrets", "list").stdout
     assert gateway.run("secrets", "delete", "acme").stdout == "Secret acme is gone.\n"
     assert gateway.json("secrets", "list") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--provider", "openia"), "no provider 'openia'"),
+        (("--provider", "openai"), "credential is missing"),
+        (("--provider", "openai-compatible"), None),
+        (("--provider", "simulated"), None),
+    ],
+)
+def test_a_secret_without_a_credential_is_made_only_where_none_is_needed(
+    arguments: tuple[str, ...], words: str | None, gateway: Gateway
+) -> None:
+    made = gateway.run("secrets", "create", "s", *arguments)
+    assert (made.exit_code, len(gateway.json("secrets", "list"))) == ((0, 1) if words is None else (2, 0))
+    assert words is None or words in made.output
+
+
+@pytest.mark.parametrize("noun", ["secrets", "models", "endpoints"])
+def test_an_update_of_nothing_is_a_slip(noun: str, gateway: Gateway) -> None:
+    updated = gateway.run(noun, "update", "any")
+    assert (updated.exit_code, "nothing to change" in updated.output) == (2, True)
 
 
 def test_a_model_definition_is_named_changed_and_forgotten(gateway: Gateway) -> None:
