@@ -44,7 +44,7 @@ def test_a_restart_forgets_nothing(own: Callable[..., Gateway], alone: Upstream)
 
 
 def test_the_dead_are_replaced(own: Callable[..., Gateway], alone: Upstream) -> None:
-    gateway = own().start()
+    gateway = own(strict="true").start()
     endpoints(gateway, alone)
     seen = some(gateway, 10, "life")
     for kind in ("worker", "control"):
