@@ -6,7 +6,7 @@ A client that hangs up is told to the relay by cancelling the request's task; wh
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -48,6 +48,16 @@ _BEFORE, _AFTER = "/gateway/", "/mlflow/invocations"
 _MODELS, _UNIFIED_MODELS = "/v1/models", "/gateway/mlflow/v1/models"
 
 PATIENCE = 60.0  # s that a client may take nothing of its answer
+
+# Where clients of a format look for what is not served: they are told so in that format. MLflow's own paths are a 501, as all of MLflow's.
+_ABOUT: Sequence[tuple[str, str, int]] = (
+    ("/v1/messages/", "anthropic.messages", 404),
+    ("/v1/", "openai.chat", 404),
+    ("/gateway/openai/", "openai.chat", 501),
+    ("/gateway/anthropic/", "anthropic.messages", 501),
+    ("/gateway/mlflow/", "mlflow.chat", 501),
+)
+_OTLP = ("/v1/traces", "/v1/metrics", "/v1/logs")  # these are control's
 
 _keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -105,6 +115,8 @@ class Ingress:
             await self._call(scope, receive, send, UNIFIED_CHAT, name)
         elif path in (_MODELS, _UNIFIED_MODELS) or path.startswith(_MODELS + "/"):
             await self._models(scope, send, path)
+        elif path not in _OTLP and (about := next((row for row in _ABOUT if path.startswith(row[0])), None)) is not None:
+            await self._unserved(scope, send, about[1], about[2])
         elif path == "/health":
             await respond(send, 200, [(b"content-type", b"text/plain; charset=utf-8"), self._named()], b"OK")
         elif path == "/ready":
@@ -181,8 +193,8 @@ class Ingress:
         call_id = self._new_id()
         if path == _UNIFIED_MODELS:
             format = FORMATS["mlflow.chat"]
-        else:  # Anthropic's SDK always says which version it speaks, others never do
-            format = FORMATS["anthropic.messages" if any(name == b"anthropic-version" for name, _ in headers) else "openai.chat"]
+        else:
+            format = FORMATS["anthropic.messages" if _anthropics(headers) else "openai.chat"]
         if caller(headers, self._knowledge.keys) is None:
             await self._refuse_unknown(send, format, call_id)
             return
@@ -204,6 +216,16 @@ class Ingress:
         if problem is not None:
             body = format.render_problem(problem, call_id)
         await respond(send, 200 if problem is None else problem.status, named, body)
+
+    async def _unserved(self, scope: Scope, send: Send, said: str, status: int) -> None:
+        headers: Headers = scope["headers"]
+        call_id = self._new_id()
+        format = FORMATS["anthropic.messages" if said == "openai.chat" and _anthropics(headers) else said]
+        if caller(headers, self._knowledge.keys) is None:
+            await self._refuse_unknown(send, format, call_id)
+            return
+        problem = Refusal(status, "unsupported_operation", f"This gateway does not serve {scope['method']} {scope['path'][:200]}.")
+        await respond(send, status, [JSON, (b"x-spangate-call-id", call_id.encode())], format.render_problem(problem, call_id))
 
     async def _readiness(self, send: Send) -> None:
         ready, degraded = await self._ready()
@@ -303,6 +325,11 @@ def not_chat(body: bytes) -> Refusal | None:
     if "input" in keys:
         return Refusal(501, "unsupported_operation", "Embeddings are not served yet: this endpoint takes `messages`.", param="input")
     return Refusal(400, "missing_messages", "The request has no `messages`.", param="messages")
+
+
+def _anthropics(headers: Headers) -> bool:
+    """Anthropic's SDK always says which version it speaks, others never do."""
+    return any(name == b"anthropic-version" for name, _ in headers)
 
 
 def _host(headers: Headers) -> str:

@@ -159,6 +159,34 @@ async def test_everything_else_goes_to_control(door: Door, path: str) -> None:
     assert door.forwarded == [path]
 
 
+@pytest.mark.parametrize("path", ["/v1/traces", "/gateway/gemini/v1beta/models/x:generateContent", "/v10/x", "/v1"])
+async def test_what_only_looks_like_a_clients_path_goes_to_control(door: Door, path: str) -> None:
+    await door.request("POST", path)
+    assert door.forwarded == [path]
+
+
+@pytest.mark.parametrize(
+    ("path", "version", "status", "anthropics"),
+    [
+        ("/v1/embeddings", False, 404, False),
+        ("/v1/files", True, 404, True),
+        ("/v1/messages/count_tokens", False, 404, True),
+        ("/gateway/openai/v1/responses", False, 501, False),
+        ("/gateway/anthropic/v1/messages/batches", False, 501, True),
+        ("/gateway/mlflow/v1/embeddings", False, 501, False),
+    ],
+)
+async def test_what_is_not_served_is_told_in_the_clients_format(
+    door: Door, path: str, version: bool, status: int, anthropics: bool
+) -> None:
+    await door.request("POST", path, b"{}", [SHOWN, (b"anthropic-version", b"1")] if version else [SHOWN])
+    said = json.loads(door.body)
+    assert (door.status, said["error"]["code"]) == (status, "unsupported_operation")
+    assert said["error"]["message"] == f"This gateway does not serve POST {path}."
+    assert (said.get("type") == "error") is anthropics
+    assert door.headers[b"x-spangate-call-id"] == b"id-1"
+
+
 @pytest.mark.parametrize("headers", [[], [(b"authorization", b"Bearer wrong")]], ids=["none", "wrong"])
 @pytest.mark.parametrize(
     ("path", "shape"),
@@ -169,6 +197,7 @@ async def test_everything_else_goes_to_control(door: Door, path: str) -> None:
         ("/v1/models", lambda said: said["error"]["type"]),
         ("/v1/models/a", lambda said: said["error"]["type"]),
         ("/gateway/mlflow/v1/models", lambda said: said["error"]["type"]),
+        ("/v1/embeddings", lambda said: said["error"]["type"]),
     ],
 )
 async def test_without_a_key_it_says_so_in_the_clients_format(
@@ -185,7 +214,7 @@ async def test_without_a_key_it_says_so_in_the_clients_format(
 
 async def test_a_key_in_the_url_is_no_key(door: Door) -> None:
     await door.request("POST", "/v1/chat/completions?api_key=" + KEY.decode(), b"{}", [])
-    assert door.forwarded  # the path is another one; control asks for a key too
+    assert (door.status, door.relay.calls, door.forwarded) == (401, [], [])
 
 
 @pytest.mark.parametrize("body", [b"x" * 101, [b"x" * 60, b"x" * 60]], ids=["at once", "in pieces"])

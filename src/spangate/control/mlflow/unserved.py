@@ -66,7 +66,17 @@ OPERATIONS = (
 )
 
 # Outside both prefixes.
-ELSEWHERE = ("/graphql", "/v1/traces", "/v1/metrics", "/v1/logs", "/get-artifact", "/model-versions/get-artifact")
+ELSEWHERE = (
+    "/graphql",
+    "/v1/traces",
+    "/v1/metrics",
+    "/v1/logs",
+    "/get-artifact",
+    "/model-versions/get-artifact",
+    "/gateway/gemini/{rest:path}",
+    "/gateway/typesafe/{rest:path}",
+    "/gateway/proxy/{rest:path}",
+)
 
 
 def mount(app: FastAPI) -> None:
