@@ -28,6 +28,7 @@ class Publisher:
         self._disk = disk or Disk()
         self._one = threading.Lock()
         self._published: Snapshot | None = None
+        self._written: tuple[int, int, int] | None = None  # which file that was
 
     @property
     def version(self) -> int | None:
@@ -35,18 +36,26 @@ class Publisher:
         return None if self._published is None else self._published.version
 
     def publish(self) -> bool:
-        """Writes the file if the database has moved on, if this process has not written it yet, or if it is gone. Returns whether it did.
+        """Writes the file if the database has moved on, or if it is not the one that this process wrote last. Returns whether it did.
 
         When it has returned, all that was committed before the call is in the file. The first one is written even if the file
         has the same version: the keys may be others.
         """
         with self._one, self._database.read() as connection:
-            if self._published is not None and version(connection) == self._published.version and self._path.exists():
+            if self._published is not None and version(connection) == self._published.version and self._there() == self._written:
                 return False
             current = snapshot(connection, self._keys)
             self._write(msgspec.msgpack.encode(current))
-            self._published = current
+            self._published, self._written = current, self._there()
             return True
+
+    def _there(self) -> tuple[int, int, int] | None:
+        """The file that the workers see. It may be gone, damaged, or of a control that outlived its supervisor for a moment."""
+        try:
+            stat = self._path.stat()
+        except OSError:
+            return None
+        return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
     def _write(self, content: bytes) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -81,6 +81,18 @@ def test_writes_again_what_was_removed(database: Database, tmp_path: Path) -> No
     assert path.exists()
 
 
+def test_writes_again_what_was_damaged_or_overwritten(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "snapshot.msgpack"
+    publisher = Publisher(database, path, KEYS)
+    publisher.publish()
+    path.write_bytes(path.read_bytes()[:9])
+    assert [publisher.publish(), publisher.publish()] == [True, False]
+    assert read(path).keys == KEYS
+    Publisher(database, path, ()).publish()  # of another control
+    assert [publisher.publish(), publisher.publish()] == [True, False]
+    assert read(path).keys == KEYS
+
+
 def test_writes_at_its_start_even_at_the_same_version_as_the_keys_may_be_others(database: Database, tmp_path: Path) -> None:
     path = tmp_path / "snapshot.msgpack"
     Publisher(database, path, KEYS).publish()
