@@ -25,7 +25,7 @@ COLUMNS: Columns[Experiment] = {
 def list_(there: There, all: Annotated[bool, typer.Option("--all", help="The deleted ones too.")] = False) -> None:
     """Experiments, the newest first."""
     view: Literal["ALL", "ACTIVE_ONLY"] = "ALL" if all else "ACTIVE_ONLY"
-    there.table(there.client.experiments(view=view), COLUMNS, empty="No experiments.")
+    there.table(there.client.experiments(view=view), {**COLUMNS, "tags": own_tags}, empty="No experiments.")
 
 
 @app.command()
@@ -67,3 +67,8 @@ def restore(there: There, name: Name) -> None:
     experiment: Experiment = there.experiment(name)
     there.client.restore_experiment(experiment.experiment_id)
     there.tell(there.client.experiment(experiment.experiment_id), COLUMNS)
+
+
+def own_tags(experiment: Experiment) -> str:
+    """Without MLflow's, which would fill the screen and say the same in each row; `show` has them all."""
+    return ", ".join(f"{tag.key}={tag.value}" for tag in experiment.tags if not tag.key.startswith("mlflow."))

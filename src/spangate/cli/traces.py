@@ -88,7 +88,8 @@ def list_(
     if there.json:
         write_json(found)
     elif not found:
-        there.say("No traces yet: call an endpoint that has usage tracking on.")
+        asked = experiment or endpoint or filter
+        there.say("No trace matches." if asked else "No traces yet: call an endpoint that has usage tracking on.")
     else:
         _head(there.console)
         for line in reversed(found):  # the newest next to the prompt, as in tail

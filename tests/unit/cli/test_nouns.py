@@ -89,6 +89,13 @@ def test_an_endpoint_takes_weights_fallbacks_and_tags(gateway: Gateway) -> None:
     assert not gateway.json("endpoints", "tag", "chat", "team").get("tags")
 
 
+def test_the_list_of_experiments_leaves_mlflows_tags_to_show(gateway: Gateway) -> None:
+    furnish(gateway)
+    gateway.json("endpoints", "create", "chat", "--model", "mini")
+    assert "mlflow." not in gateway.run("experiments", "list").stdout
+    assert "mlflow.experiment.isGateway=true" in gateway.run("experiments", "show", "gateway/chat").stdout
+
+
 def test_an_experiment_is_made_renamed_deleted_and_restored(gateway: Gateway) -> None:
     made = gateway.json("experiments", "create", "mine")
     assert gateway.json("experiments", "rename", "mine", "ours")["experiment_id"] == made["experiment_id"]

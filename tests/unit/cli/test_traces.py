@@ -38,6 +38,11 @@ def test_list_tells_endpoint_model_tokens_and_times(gateway: Gateway) -> None:
     assert gateway.json("traces", "list", "--filter", "status = 'ERROR'") == []
 
 
+def test_an_empty_list_says_whether_anything_was_asked_for(gateway: Gateway) -> None:
+    assert gateway.run("traces", "list").stdout.startswith("No traces yet")
+    assert gateway.run("traces", "list", "--endpoint", "chta").stdout == "No trace matches.\n"
+
+
 def test_list_pages_until_it_has_enough(gateway: Gateway) -> None:
     for number in range(25):
         gateway.keep("0", f"01a20326-4e61-77b6-9456-{number:012x}", 1_700_000_000_000 + number)
