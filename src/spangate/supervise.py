@@ -1,7 +1,8 @@
 """Starts the processes, restarts what dies, and drains in order. Holds the listening socket, so that no restart drops a caller.
 
 Order at start: claim the data folder, keys, socket, control; workers at once if there is a snapshot to serve from, else as soon as
-control has published the first. Order at the end: workers finish their open calls, then control drains their journals, then exit 0.
+control has published the first; if that takes long they start all the same and say 503, as nobody who calls may hang. Order at the
+end: workers finish their open calls, then control drains their journals, then exit 0.
 A child learns of our death by the end of its stdin.
 """
 
@@ -171,22 +172,23 @@ class Supervisor:
         fd = listener.fileno()
         relay = (*self._worker_argv, "--listen-fd", str(fd))
         workers = [Child(f"worker {number}", relay, (fd,)) for number in range(1, settings.workers + 1)]
-        started, patience = False, time.monotonic() + PATIENCE
+        published = started = False
+        patience = time.monotonic() + PATIENCE
         try:
             while self._asked is None:
                 now = time.monotonic()
                 control.look(settings, now)
-                if not started and settings.snapshot_file.exists():
-                    started = True
+                if not published and settings.snapshot_file.exists():
+                    published = started = True
                     threading.Thread(target=self._announce, args=(running, on_ready), daemon=True).start()
                 if started:
                     for worker in workers:
                         worker.look(settings, now)
-                elif control.failures >= MAX_FALSE_STARTS:
+                if not published and control.failures >= MAX_FALSE_STARTS:
                     raise StartError(f"control died {control.failures} times before it was ready; its log above says why")
-                elif now >= patience:
+                if not published and now >= patience:
                     log.warning("still waiting for control to publish the first snapshot; is the database reachable?")
-                    patience = now + PATIENCE
+                    started, patience = True, now + PATIENCE
                 time.sleep(TICK)
             listener.close()  # with the workers' copies gone too, new callers are refused at once instead of waiting in vain
             self._drain(control, workers, settings.grace)

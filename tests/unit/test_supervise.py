@@ -18,13 +18,15 @@ import psutil
 import pytest
 
 from spangate.config import Settings
-from spangate.supervise import SAME_WISH, StartError, claim, pause, with_keys
+from spangate.supervise import PATIENCE, SAME_WISH, StartError, claim, pause, with_keys
 
 SUPERVISOR = """
 import sys
 from pathlib import Path
 from spangate.config import Settings
+from spangate import supervise
 from spangate.supervise import SAME_WISH, StartError, Supervisor
+supervise.PATIENCE = float(sys.argv[2])
 folder = Path(sys.argv[1])
 settings = Settings.from_json(sys.stdin.readline())
 def ready(running):
@@ -72,14 +74,15 @@ while True: signal.pause()
 class House:
     """A supervisor that runs, and what its children noted."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, patience: float) -> None:
         self.folder = folder
+        self.patience = patience
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, **settings: object) -> None:
         given = {"data_dir": self.folder, "port": 0, "grace": 2.0} | settings
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SUPERVISOR, str(self.folder)],
+            [sys.executable, "-c", SUPERVISOR, str(self.folder), str(self.patience)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self.process.stdin is not None
@@ -105,10 +108,10 @@ class House:
 
 
 @contextmanager
-def house(folder: Path, *, control: str = CONTROL, worker: str = WORKER) -> Iterator[House]:
+def house(folder: Path, *, control: str = CONTROL, worker: str = WORKER, patience: float = PATIENCE) -> Iterator[House]:
     (folder / "control.py").write_text(CHILD + textwrap.dedent(control))
     (folder / "worker.py").write_text(CHILD + textwrap.dedent(worker))
-    there = House(folder)
+    there = House(folder, patience)
     try:
         yield there
     finally:
@@ -188,6 +191,20 @@ def test_workers_wait_for_the_first_snapshot_only(tmp_path: Path) -> None:
         (tmp_path / "control.py").write_text("raise SystemExit(3)")
         there.start()
         assert len(answer(there.wait_ready())) == 3
+        assert there.stop()[0] == 0
+
+
+def test_without_a_snapshot_for_long_callers_get_an_answer_and_do_not_hang(tmp_path: Path) -> None:
+    control = CONTROL.replace('(folder / "snapshot.msgpack").touch()', "")
+    with house(tmp_path, control=control, patience=0.5) as there:
+        there.start()
+        until(lambda: there.pids("worker"))
+        assert len(answer((tmp_path / "serve.url").read_text().strip())) == 3
+        time.sleep(0.2)
+        assert not (tmp_path / "ready").exists()
+        (tmp_path / "snapshot.msgpack").touch()
+        there.wait_ready()
+        assert len(there.pids("worker")) == 1
         assert there.stop()[0] == 0
 
 

@@ -23,6 +23,7 @@ from .identity import caller
 logger = logging.getLogger(__name__)
 
 NO_KEY = "No valid key was shown. Send one as `Authorization: Bearer <key>` or `x-api-key`; it is never read from the URL."
+NO_SNAPSHOT = "The gateway cannot tell keys yet: it has no snapshot of its database. GET /ready says what is amiss."
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -182,6 +183,11 @@ class Ingress:
             watch.over = True
 
     async def _refuse_unknown(self, send: Send, format: Format, call_id: str) -> None:
+        if not self._knowledge.keys:  # nor does anybody else's key say anything
+            problem = Refusal(503, "not_ready", NO_SNAPSHOT)
+            headers = [JSON, (b"retry-after", b"1"), (b"x-spangate-call-id", call_id.encode())]
+            await respond(send, 503, headers, format.render_problem(problem, call_id))
+            return
         problem = Refusal(401, "invalid_key", NO_KEY)
         headers = [JSON, (b"www-authenticate", b"Bearer"), (b"x-spangate-call-id", call_id.encode())]
         await respond(send, 401, headers, format.render_problem(problem, call_id))

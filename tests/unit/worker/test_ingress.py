@@ -212,6 +212,14 @@ async def test_without_a_key_it_says_so_in_the_clients_format(
     assert (door.relay.calls, door.relay.refusals) == ([], []), "who is nobody leaves no record"
 
 
+async def test_before_the_first_snapshot_no_key_is_called_wrong(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Knowledge, "keys", {})
+    await door.request("POST", "/v1/messages", b"{}")
+    assert (door.status, door.headers[b"retry-after"]) == (503, b"1")
+    assert json.loads(door.body)["type"] == "error"
+    assert door.relay.calls == []
+
+
 async def test_a_key_in_the_url_is_no_key(door: Door) -> None:
     await door.request("POST", "/v1/chat/completions?api_key=" + KEY.decode(), b"{}", [])
     assert (door.status, door.relay.calls, door.forwarded) == (401, [], [])
