@@ -82,11 +82,13 @@ class Child:
             self._process.stdin.flush()  # and stays open: its end is how the child learns that we died
 
     def look(self, settings: Settings, now: float) -> None:
-        """Starts it again if it died and its pause is over."""
+        """Starts it again if it died and its pause is over. Raises StartError if it says that only a person can help."""
         if self._process is not None:
             code = self._process.poll()
             if code is None:
                 return
+            if code == os.EX_CONFIG:
+                raise StartError(f"{self.name} cannot work with these settings; its log above says why")
             self.failures = 1 if now - self._born > STEADY else self.failures + 1
             self._due = now + pause(self.failures)
             log.warning("%s (pid %d) %s; starting it again in %.1f s", self.name, self._process.pid, _ending(code), self._due - now)
@@ -254,10 +256,18 @@ def with_keys(settings: Settings) -> tuple[Settings, bool]:
             made = publish_private(settings.admin_key_file, f"sg-{secrets.token_urlsafe(32)}\n".encode())
             settings = settings.model_copy(update={"admin_key": settings.admin_key_file.read_text().strip()})
         if settings.kek is None:
+            sealed = next((file for file in (settings.snapshot_file, settings.data_dir / "spangate.db") if file.exists()), None)
+            if sealed is not None and not settings.kek_file.exists():
+                raise StartError(
+                    f"{settings.kek_file} is missing, and the secrets of {sealed} are sealed with it: put it back, or give its key by "
+                    "SPANGATE_KEK. Without it they are lost; to begin anew, start on another --data-dir."
+                )
             load_or_make_key(settings.kek_file)
             settings = settings.model_copy(update={"kek": settings.kek_file.read_text().strip()})
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise StartError(f"keys: {error}") from None
+    except ValueError as error:
+        raise StartError(f"{settings.kek_file}: {error}") from None
     return settings, made
 
 

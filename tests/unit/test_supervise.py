@@ -217,6 +217,16 @@ def test_a_control_that_cannot_start_ends_the_first_start(tmp_path: Path) -> Non
         assert "control died 5 times before it was ready" in said
 
 
+def test_a_control_that_only_a_person_can_help_is_not_started_again(tmp_path: Path) -> None:
+    with house(tmp_path, control="sys.exit(os.EX_CONFIG)") as there:
+        there.start()
+        assert there.process is not None
+        _, said = there.process.communicate(timeout=60)
+        assert there.process.returncode == 1
+        assert "control cannot work with these settings" in said
+        assert "starting it again" not in said
+
+
 def test_children_learn_of_its_death(tmp_path: Path) -> None:
     with house(tmp_path) as there:
         there.start()
@@ -299,6 +309,21 @@ def test_keys_are_made_once_and_readable_by_the_owner_alone(tmp_path: Path) -> N
     assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("admin.key", "kek.key")] == [0o600, 0o600]
     assert settings.admin_key == (tmp_path / "admin.key").read_text().strip()
     assert with_keys(Settings(data_dir=tmp_path)) == (settings, False)
+
+
+@pytest.mark.parametrize("sealed", ["spangate.db", "snapshot.msgpack"])
+def test_a_lost_key_encryption_key_is_not_made_anew(tmp_path: Path, sealed: str) -> None:
+    (tmp_path / sealed).touch()
+    with pytest.raises(StartError, match=r"kek\.key is missing, and the secrets of .* are sealed with it"):
+        with_keys(Settings(data_dir=tmp_path))
+    assert not (tmp_path / "kek.key").exists()
+
+
+def test_a_key_file_that_is_no_key_is_named(tmp_path: Path) -> None:
+    (tmp_path / "kek.key").write_text("junk")
+    (tmp_path / "kek.key").chmod(0o600)
+    with pytest.raises(StartError, match=r"kek\.key"):
+        with_keys(Settings(data_dir=tmp_path))
 
 
 def test_given_keys_are_not_written(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def main(settings: Settings) -> None:
                 control.stop()
         except Invalid as fault:  # only a person can help
             log.error("%s", fault)
-            raise SystemExit(1) from None
+            raise SystemExit(os.EX_CONFIG) from None
 
 
 class Control:

@@ -38,7 +38,7 @@ def create(
 ) -> ModelDefinition:
     bump(connection)
     _name_is_free(connection, name)
-    _secret_exists(connection, secret_id)
+    _secret_is_for(connection, secret_id, provider)
     model_definition_id = "d-" + uuid.uuid4().hex
     connection.execute(
         table.insert().values(
@@ -102,8 +102,9 @@ def update(
     if name is not None and name != before.name:
         _name_is_free(connection, name)
         changed["name"] = name
+    if secret_id is not None or provider is not None:
+        _secret_is_for(connection, secret_id or before.secret_id, provider or before.provider)
     if secret_id is not None:
-        _secret_exists(connection, secret_id)
         changed["secret_id"] = secret_id
     if model_name is not None:
         changed["model_name"] = limits.given(model_name, "model_name", limits.MODEL)
@@ -150,8 +151,12 @@ def _name_is_free(connection: Connection, name: str) -> None:
         raise AlreadyExists(f"Model definition with name '{name}' already exists")
 
 
-def _secret_exists(connection: Connection, secret_id: str | None) -> None:
+def _secret_is_for(connection: Connection, secret_id: str | None, provider: str) -> None:
+    """A credential goes to the provider that it is of, and to no other. One that says no provider goes where its user says."""
     if secret_id is None:  # a provider without credentials: the simulated one, or a local server
         return
-    if connection.execute(sa.select(secrets.c.secret_id).where(secrets.c.secret_id == secret_id)).first() is None:
+    secret = connection.execute(sa.select(secrets.c.name, secrets.c.provider).where(secrets.c.secret_id == secret_id)).first()
+    if secret is None:
         raise NotFound(f"GatewaySecret not found (secret_id='{secret_id}')")
+    if secret.provider and secret.provider != provider:
+        raise Invalid(f"Secret '{secret.name}' is a credential of provider '{secret.provider}', and is not sent to '{provider}'.")

@@ -179,7 +179,7 @@ def test_another_key_encryption_key_is_refused(start: Callable[..., Process]) ->
     first.popen.wait(PATIENCE)
     second = start(kek=base64.b64encode(b"x" * 32).decode())
     told = second.log()
-    assert second.popen.returncode == 1
+    assert second.popen.returncode == os.EX_CONFIG
     assert "another key-encryption key" in told
     assert "Traceback" not in told
 

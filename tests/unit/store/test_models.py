@@ -79,6 +79,23 @@ def test_a_secret_that_is_not_there_is_not_found(database: Database) -> None:
         models.update(connection, home.model.model_definition_id, secret_id="s-nope", now=T0)
 
 
+def test_a_credential_goes_to_its_own_provider_only(database: Database) -> None:
+    with database.write() as connection:
+        secret = secrets.create(connection, KEYRING, name="key", values={"api_key": "sk"}, provider="openai", now=T0)
+        made = models.create(connection, name="gpt", secret_id=secret.secret_id, provider="openai", model_name="gpt-4o-mini", now=T0)
+        free = models.create(connection, name="demo", secret_id=None, provider="simulated", model_name="parrot", now=T0)
+    told = "Secret 'key' is a credential of provider 'openai', and is not sent to "
+    with pytest.raises(Invalid, match=told + "'anthropic'"), database.write() as connection:
+        models.create(connection, name="claude", secret_id=secret.secret_id, provider="anthropic", model_name="claude", now=T0)
+    with pytest.raises(Invalid, match=told + "'anthropic'"), database.write() as connection:
+        models.update(connection, made.model_definition_id, provider="anthropic", now=T0)
+    with pytest.raises(Invalid, match=told + "'simulated'"), database.write() as connection:
+        models.update(connection, free.model_definition_id, secret_id=secret.secret_id, now=T0)
+    with database.write() as connection:
+        moved = models.update(connection, free.model_definition_id, secret_id=secret.secret_id, provider="openai", now=T0)
+    assert (moved.secret_id, moved.provider) == (secret.secret_id, "openai")
+
+
 def test_a_definition_in_use_stays(database: Database) -> None:
     with database.write() as connection:
         home = house(connection)
