@@ -327,7 +327,8 @@ class FileJournal:
             self._spoiled = True
         finally:
             for each in retired:
-                self._disk.close(each)
+                with contextlib.suppress(OSError):  # what matters was said by its sync
+                    self._disk.close(each)
         self._synced = max(self._synced, target)
         again: list[tuple[int, asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         for _ in range(len(self._waiters)):

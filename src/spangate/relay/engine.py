@@ -158,9 +158,11 @@ class Relay:
         answer = mlflow_chat.render_answer(body, plan.target.provider) if translated and failure is None else body
         call.answered(answer)
         fault = Faulted(Status.error, failure.kind, failure.message) if failure else None
-        call.settle(Status.error if failure else Status.ok, incoming.status, fault)
+        # A 200 that holds an error gets the status that its words stand for: SDKs retry and raise by it.
+        status = stillborn(call.failure, headers).status if call.failure else incoming.status
+        call.settle(Status.error if failure else Status.ok, status, fault)
         await call.durable()
-        return reply(incoming.status, [*headers_down(headers), *call.headers], answer)
+        return reply(status, [*headers_down(headers), *call.headers], hushed(answer, plan.target) if call.failure else answer)
 
     async def _stream(self, call: Call, plan: Plan, incoming: Incoming, headers: dict[bytes, bytes]) -> Reply:
         fold = self._content_limit if call.traced else 0

@@ -189,6 +189,18 @@ def test_holds_the_lock_of_the_newest_segment_until_closed(tmp_path: Path) -> No
     assert [locked(segment.path) for segment in segments(tmp_path)] == [False] * 3
 
 
+async def test_goes_on_syncing_after_a_full_segment_could_not_be_closed(tmp_path: Path) -> None:
+    class Stuck(Disk):
+        def close(self, fd):
+            super().close(fd)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    log = FileJournal(tmp_path, strict=True, segment_limit=1, disk=Stuck())
+    for no in range(1, 4):
+        log.begin(exchange(no))
+        await asyncio.wait_for(log.durable(), 10)
+
+
 def test_names_a_segment_only_once_it_is_locked_and_has_its_header(tmp_path: Path) -> None:
     seen: list[tuple[bool, journal.Header | None, list[Path]]] = []
 

@@ -543,6 +543,21 @@ async def test_a_stream_whose_first_word_is_an_error_gets_a_real_status(error: b
     assert world.exchange.attempts[0].fault == Fault(code, "wait", status)
 
 
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (b'{"error":{"message":"wait","type":"rate_limit_exceeded"}}', 429),
+        (b'{"error":{"message":"the key sk-secret-of-ours-0123456789 is odd","type":"something_new"}}', 502),
+    ],
+)
+async def test_a_plain_200_that_holds_an_error_gets_a_real_status_and_keeps_its_bytes(error: bytes, status: int) -> None:
+    world = World(200, [*JSON, (b"retry-after", b"3")], [error])
+    reply = await world.call(ASK)
+    assert (reply.status, reply.body) == (status, error)
+    assert (b"retry-after", b"3") in reply.headers
+    assert (world.exchange.status, world.exchange.http_status, world.exchange.attempts[0].http_status) == (Status.error, status, 200)
+
+
 async def test_anthropics_overload_before_the_first_word_is_a_529() -> None:
     error = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n'
     reply = await World(200, SSE, [error]).call(CLAUDE_ASK, "anthropic.messages")
