@@ -118,7 +118,7 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     """A client's request as the ingress hands it on."""
 
     call_id: str  # UUIDv7, canonical form with dashes
-    format: str  # what the client speaks: openai.chat | anthropic.messages | mlflow.chat (the unified route)
+    format: str  # what the client speaks: a name in wire.formats, mlflow.* on the unified routes
     request_type: str  # MLflow's word: unified/chat, passthrough/model/openai-chat, ...
     path: str
     headers: Sequence[tuple[bytes, bytes]]  # lower-case names, as received
@@ -127,6 +127,7 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     started: float  # monotonic clock, s
     server: str  # the Host that the client used
     endpoint: str | None = None  # the name, where the path says it; else the body's `model` does
+    suffix: str = ""  # what the operation adds to the URL of its format: /compact
     caller: Caller | None = None
 
 
@@ -317,6 +318,13 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True, tag="b"):
     exchange: Exchange
 
 
+class Resumed(msgspec.Struct, frozen=True, kw_only=True, tag="r"):
+    """Written before each further attempt is sent. `exchange` has the attempts that ended, and its last one open. Takes Begun's place."""
+
+    seq: int
+    exchange: Exchange
+
+
 class Settled(msgspec.Struct, frozen=True, kw_only=True, tag="s"):
     """Written before the client sees the end of its answer."""
 
@@ -325,7 +333,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True, tag="s"):
     content: Content | None = None
 
 
-JournalRecord = Begun | Settled
+JournalRecord = Begun | Resumed | Settled
 
 
 # ---------------------------------------------------------------- protocols
@@ -341,6 +349,8 @@ class Journal(Protocol):
     """The local, durable, per-process spool. Raises OSError when a record could not be written."""
 
     def begin(self, exchange: Exchange) -> None: ...
+
+    def resume(self, exchange: Exchange) -> None: ...
 
     def settle(self, exchange: Exchange, content: Content | None) -> None: ...
 

@@ -1,5 +1,5 @@
-"""A record is in the journal when `begin` or `settle` has returned: it then survives the death of this process, and in strict mode,
-once `durable` has returned, the loss of power too.
+"""A record is in the journal when `begin`, `resume` or `settle` has returned: it then survives the death of this process, and in strict
+mode, once `durable` has returned, the loss of power too.
 
 One file a segment, `<process id>-<number>.journal`; the highest number is locked (flock) as long as its process lives:
 
@@ -26,7 +26,7 @@ from typing import NamedTuple, cast
 import google_crc32c
 import msgspec
 
-from spangate.exchange import Begun, Content, Exchange, JournalRecord, Settled
+from spangate.exchange import Begun, Content, Exchange, JournalRecord, Resumed, Settled
 
 if google_crc32c.implementation != "c":  # the pure Python fallback takes milliseconds for what takes microseconds
     raise ImportError("google-crc32c has no C extension here; install it from a wheel for this platform")
@@ -170,6 +170,9 @@ class FileJournal:
 
     def begin(self, exchange: Exchange) -> None:
         self._append(Begun(seq=self.seq + 1, exchange=exchange))
+
+    def resume(self, exchange: Exchange) -> None:
+        self._append(Resumed(seq=self.seq + 1, exchange=exchange))
 
     def settle(self, exchange: Exchange, content: Content | None) -> None:
         try:

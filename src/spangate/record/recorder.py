@@ -65,6 +65,7 @@ class Recorder:
                 self._route, self._stream, self._model = route, stream, model
             case Attempted(no, target, format, at):
                 self._credential = target.credential
+                self._answered = None  # what an attempt before said is not the call's answer
                 self._attempts.append(
                     AttemptRecord(
                         no=no,

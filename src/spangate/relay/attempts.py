@@ -1,25 +1,169 @@
-"""Who to try, and who next: a conversation. Each outcome that is sent in brings out the next target, until there is none.
+"""Who to try, and who next: a conversation. Each outcome that is sent in brings out the next attempt, until nobody could do better.
 
-    schedule = attempts(route, "openai.chat", roll)
-    target = next(schedule)
-    target = schedule.send(problem)     # StopIteration: nobody is left to try
+    schedule = attempts(route, "openai.chat", roll, budget)
+    attempt = next(schedule)
+    attempt = schedule.send(Outcome(problem, now, roll))     # StopIteration: the client gets this problem
 
-It knows no clock, no wire and no dice; `roll` is a number in [0, 1).
+One primary is drawn by weight, then come the fallbacks in their order; another primary is tried only if it is a fallback too. That is
+MLflow's meaning, and a traffic split stays the split that was asked for when one side of it fails.
+
+It knows no clock, no wire and no dice; `roll` is a number in [0, 1). Whoever drives it stops once the client has seen a byte.
 """
 
-from collections.abc import Generator, Sequence
+import math
+from collections.abc import Generator, Mapping, Sequence
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from enum import Enum
+
+import msgspec
 
 from spangate.exchange import Route, Target
 from spangate.wire.problems import Problem, Refusal
 
+RETRIES = 2  # of one target; as many as the SDKs make of a call, and they make theirs on top
+PAUSE = 0.5  # s before the first retry, doubled for each further one; the SDKs' first too
+PATIENCE = 2.0  # s of Retry-After that we wait for a client; beyond it another target is quicker, and SDKs wait by themselves
 
-def attempts(route: Route, format: str, roll: float) -> Generator[Target, Problem, None]:
-    """For now one try. Raises Refusal if there is nobody who could be called at all."""
-    yield pick(callable_targets(route, format), roll)
+
+class Attempt(msgspec.Struct, frozen=True):
+    target: Target
+    wait: float = 0.0  # s before it is sent
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """An attempt that brought no answer."""
+
+    problem: Problem
+    now: float  # wall clock, s: a Retry-After may be a date
+    roll: float
+
+
+class Cure(Enum):
+    """What could help after a problem. Whatever time cures, another target does too."""
+
+    time = "time"
+    elsewhere = "elsewhere"
+    nothing = "nothing"
+
+
+# Kinds before statuses: they know more.
+_KINDS: Mapping[str, Cure] = {
+    "upstream_connect": Cure.time,
+    "upstream_dropped": Cure.time,
+    "upstream_empty": Cure.time,
+    "upstream_dns": Cure.elsewhere,
+    "upstream_tls": Cure.elsewhere,
+    # Patience was spent on this one already.
+    "upstream_connect_timeout": Cure.elsewhere,
+    "upstream_first_byte_timeout": Cure.elsewhere,
+    "upstream_idle_timeout": Cure.elsewhere,
+    "upstream_total_timeout": Cure.nothing,  # so was all the time that the call has
+    # What it is set up to be or to say.
+    "upstream_insecure": Cure.elsewhere,
+    "upstream_private_address": Cure.elsewhere,
+    "upstream_url": Cure.elsewhere,
+    "upstream_redirect": Cure.elsewhere,
+    "upstream_malformed": Cure.elsewhere,
+    "malformed_answer": Cure.elsewhere,
+    "insufficient_quota": Cure.elsewhere,  # OpenAI's 429 for an account without money: no pause mends it
+}
+_STATUSES: Mapping[int, Cure] = {
+    # The target's own credential, account or model.
+    401: Cure.elsewhere,
+    402: Cure.elsewhere,
+    403: Cure.elsewhere,
+    404: Cure.elsewhere,
+    408: Cure.time,
+    429: Cure.time,
+    500: Cure.time,
+    502: Cure.time,
+    503: Cure.time,
+    504: Cure.time,
+    529: Cure.time,  # Anthropic's overloaded_error
+}
+
+
+class Budget:
+    """How many retries of a same target a worker may make, so that they never double the load of a provider in distress.
+
+    Each call earns a fifth of a retry, and no more than MOST are saved up. Fallbacks cost nothing: they go to somebody else.
+    """
+
+    SHARE = 5  # calls a retry
+    MOST = 10  # retries; what a worker with little to do may make at once
+
+    def __init__(self) -> None:
+        self._saved = self.MOST * self.SHARE
+
+    def earn(self) -> None:
+        self._saved = min(self._saved + 1, self.MOST * self.SHARE)
+
+    def spend(self) -> bool:
+        """Whether there was one to spend."""
+        if self._saved < self.SHARE:
+            return False
+        self._saved -= self.SHARE
+        return True
+
+
+def attempts(route: Route, format: str, roll: float, budget: Budget) -> Generator[Attempt, Outcome, None]:
+    """Raises Refusal if there is nobody who could be called at all.
+
+    `max_attempts` counts every attempt; a retry never takes the place of a target that was not tried yet.
+    """
+    room = route.max_attempts or math.inf
+    targets = line(callable_targets(route, format), roll)
+    budget.earn()
+    for place, target in enumerate(targets, 1):
+        if room < 1:
+            return
+        wait, retries = 0.0, 0
+        while True:
+            outcome = yield Attempt(target, wait)
+            room -= 1
+            remedy = cure(outcome.problem)
+            if remedy is Cure.nothing:
+                return
+            said = patience(outcome.problem.retry_after, outcome.now)
+            spare = room > len(targets) - place
+            if remedy is not Cure.time or said > PATIENCE or retries == RETRIES or not spare or not budget.spend():
+                break
+            wait = said + pause(retries, outcome.roll)
+            retries += 1
+
+
+def cure(problem: Problem) -> Cure:
+    known = _KINDS.get(problem.kind) or _STATUSES.get(problem.status)
+    if known is not None:
+        return known
+    # What else a server says of itself; all other words are about the request, which is the same wherever it goes.
+    return Cure.elsewhere if problem.status >= 500 else Cure.nothing
+
+
+def patience(retry_after: str | None, now: float) -> float:
+    """The seconds that the provider asks for: a number or a date. 0 if it asks for none, or for none that makes sense."""
+    if retry_after is None:
+        return 0.0
+    try:
+        seconds = float(retry_after)
+    except ValueError:
+        try:
+            date = parsedate_to_datetime(retry_after)
+        except (ValueError, OverflowError):
+            return 0.0
+        # A date in "-0000" has no zone; HTTP's are all UTC.
+        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
+    return max(0.0, seconds) if not math.isnan(seconds) else 0.0
+
+
+def pause(retries: int, roll: float) -> float:
+    """Between half of the step and all of it, so that those who failed together do not come back together."""
+    return PAUSE * 2**retries * (1 + roll) / 2
 
 
 def callable_targets(route: Route, format: str) -> Sequence[Target]:
-    """The primaries that speak the format and can be called; where there are none, the fallbacks, the first alone.
+    """Those that speak the format and can be called, at least one.
 
     A refusal says the first thing that stands in the way, so that whoever reads it can mend it.
     """
@@ -34,8 +178,19 @@ def callable_targets(route: Route, format: str) -> Sequence[Target]:
     ready = [target for target in speaking if target.problem is None]
     if not ready:
         raise Refusal(503, "uncallable_target", f"Endpoint '{route.name}' cannot be called. {speaking[0].problem}")
-    primaries = [target for target in ready if target.fallback_order is None]
-    return primaries or [min(ready, key=lambda target: target.fallback_order or 0)]
+    return ready
+
+
+def line(targets: Sequence[Target], roll: float) -> Sequence[Target]:
+    """In the order in which they are tried, each model definition once: the primary that was drawn, if there is one, then the fallbacks."""
+    primaries = [target for target in targets if target.fallback_order is None]
+    if len(primaries) == len(targets):
+        return [pick(primaries, roll)]
+    fallbacks = sorted((target for target in targets if target.fallback_order is not None), key=lambda target: target.fallback_order or 0)
+    if not primaries:
+        return fallbacks
+    drawn = pick(primaries, roll)
+    return [drawn, *(target for target in fallbacks if target.model_definition_id != drawn.model_definition_id)]
 
 
 def pick(targets: Sequence[Target], roll: float) -> Target:

@@ -76,6 +76,8 @@ class Call:
         self._record(Routed(route, stream, model))
 
     def attempted(self, no: int, target: Target, format: str) -> None:
+        self.started = self.ended = False
+        self.failure = self.malformed = None
         self._record(Attempted(no, target, format, self._clock()))
 
     def begin(self) -> None:
@@ -85,7 +87,15 @@ class Call:
         except OSError as error:
             logger.error("The journal cannot be written, calls are refused: %s", error)
             self.settled = Status.refused  # there is nowhere to write it
-            raise Refusal(503, "journal_unwritable", "The gateway cannot write its records now, so it serves no calls.") from error
+            raise _unwritable() from error
+
+    def resume(self) -> None:
+        """Writes how the attempt before ended and who is called now. Raises Refusal if that cannot be written, as `begin` does."""
+        try:
+            self._journal.resume(self._record.exchange())
+        except OSError as error:
+            logger.error("The journal cannot be written, a call is not tried again: %s", error)
+            raise _unwritable() from error
 
     def headed(self, status: int, headers: dict[bytes, bytes]) -> None:
         request_id = next((headers[name] for name in REQUEST_IDS if name in headers), None)
@@ -120,6 +130,11 @@ class Call:
 
     # ------------------------------------------------------------ how it ends
 
+    def attempt_failed(self, fault: Faulted) -> None:
+        """The attempt is over; the call goes on to another one."""
+        self._record(fault)
+        self._record(AttemptEnded(self._clock()))
+
     def settle(self, status: Status, http_status: int, fault: Faulted | None = None) -> None:
         """Writes the record, once. Raises OSError if it cannot be written; the call counts as settled all the same."""
         if self.settled is not None:
@@ -134,9 +149,8 @@ class Call:
 
     def settle_problem(self, problem: Problem, http_status: int | None = None) -> None:
         """`http_status`: what the client got, if it is not the problem's own. Never raises: the client hears of the problem anyway."""
-        status = blame(problem)
-        fault = Faulted(status, problem.kind, problem.message, problem.status if isinstance(problem, UpstreamProblem) else None)
-        self._settle_or_log(status, problem.status if http_status is None else http_status, fault)
+        fault = faulted(problem)
+        self._settle_or_log(fault.status, problem.status if http_status is None else http_status, fault)
 
     def settle_gone(self, *, client: bool, http_status: int = LEFT) -> None:
         """Nobody listens any more: the client left, or the gateway was told to stop and its grace is over."""
@@ -175,6 +189,14 @@ class Call:
 
     def problem_event(self, problem: Problem) -> bytes:
         return self.format.render_problem_event(problem, self.inbound.call_id)
+
+
+def _unwritable() -> Refusal:
+    return Refusal(503, "journal_unwritable", "The gateway cannot write its records now, so it serves no calls.")
+
+
+def faulted(problem: Problem) -> Faulted:
+    return Faulted(blame(problem), problem.kind, problem.message, problem.status if isinstance(problem, UpstreamProblem) else None)
 
 
 def blame(problem: Problem) -> Status:

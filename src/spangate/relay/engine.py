@@ -1,28 +1,30 @@
 """From a client's request to its reply. Every way out of here has settled the call, or hands on a body that will.
 
 peek → route → admit → first attempt → journal begin → send → judge → relay → settle
+                              next attempt → journal resume ↗   ↘ pause ↩
 """
 
 import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
 from spangate.exchange import Faulted, Inbound, Journal, Reply, Route, Status, Target
-from spangate.wire.formats import FORMATS, mlflow_chat
+from spangate.wire.formats import FORMATS, RENDERERS, mlflow_chat, mlflow_embeddings
 from spangate.wire.problems import Problem, Refusal, UpstreamProblem
 from spangate.wire.streams import Passthrough, Translate
 
 from .admit import admit
-from .attempts import attempts
-from .call import Call, Record
+from .asked import USAGE_ON_REQUEST, asked
+from .attempts import Budget, Outcome, attempts
+from .call import Call, Record, faulted
 from .coding import unpacked
 from .headers import headers_down, headers_up
-from .judge import shaped, stillborn, streamed
-from .peek import Peek, patch, peek
+from .judge import later, shaped, stillborn, streamed
+from .peek import Peek, patch
 from .route import UPSTREAM_FORMAT, route
 from .streaming import StreamBody, Unread, left
 from .upstream import Incoming, Outgoing, Transport, held
@@ -46,6 +48,14 @@ class Plan(msgspec.Struct, frozen=True):
     withhold_usage: bool  # we asked for usage in the stream, the client did not
 
 
+class Setback(msgspec.Struct, frozen=True):
+    """An attempt that brought no answer, and of which the client has seen nothing yet."""
+
+    problem: Problem
+    fault: Faulted
+    reply: Reply | None = None  # what the provider said, in its own words: for the client, if nobody does better
+
+
 class Relay:
     """One a worker. `routes` gives the names in force now; `record` makes the fold of one call."""
 
@@ -60,7 +70,9 @@ class Relay:
         content_limit: int = CONTENT_LIMIT,
         plain_limit: int = PLAIN_LIMIT,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
         roll: Callable[[], float] = random.random,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._routes = routes
         self._transport = transport
@@ -70,14 +82,15 @@ class Relay:
         self._content_limit = content_limit
         self._plain_limit = plain_limit
         self._clock = clock
+        self._wall = wall
         self._roll = roll
+        self._sleep = sleep
+        self._budget = Budget()
 
     async def __call__(self, inbound: Inbound) -> Reply:
         call = self._call(inbound)
         try:
-            plan = self._plan(call)
-            call.begin()
-            return await self._attempt(call, plan)
+            return await self._relay(call)
         except Problem as problem:
             return await self._refused(call, problem)
         except asyncio.CancelledError as error:
@@ -97,18 +110,49 @@ class Relay:
     def _call(self, inbound: Inbound) -> Call:
         return Call(inbound, self._record(), self._journal, self._clock)
 
-    def _plan(self, call: Call) -> Plan:
+    async def _relay(self, call: Call) -> Reply:
         inbound = call.inbound
-        peeked = peek(inbound.body)
+        peeked = asked(inbound)
         found = route(self._routes(), inbound, peeked.model)
         call.routed(found, stream=peeked.stream, model=peeked.model)
         admit(inbound.caller, found)
         format = UPSTREAM_FORMAT[inbound.format]
-        target = next(attempts(found, format, self._roll()))
-        call.attempted(1, target, format)
-        return plan(inbound, peeked, target, format)
+        schedule = attempts(found, format, self._roll(), self._budget)
+        attempt, no = next(schedule), 1
+        while True:
+            call.attempted(no, attempt.target, format)
+            planned = plan(inbound, peeked, attempt.target, format)
+            if no == 1:
+                call.begin()
+            else:
+                call.resume()
+            outcome = await self._tried(call, planned)
+            if isinstance(outcome, Reply):
+                return outcome
+            try:
+                attempt = schedule.send(Outcome(outcome.problem, self._wall(), self._roll()))
+            except StopIteration:
+                return await self._failed(call, outcome)
+            call.attempt_failed(outcome.fault)
+            no += 1
+            if attempt.wait:
+                await self._sleep(attempt.wait)
 
-    async def _attempt(self, call: Call, plan: Plan) -> Reply:
+    async def _failed(self, call: Call, last: Setback) -> Reply:
+        """Nobody is left to try: the client gets what the last one said."""
+        if last.reply is None:
+            raise last.problem
+        call.settle(last.fault.status, last.reply.status, last.fault)
+        await call.durable()
+        return last.reply
+
+    async def _tried(self, call: Call, plan: Plan) -> Reply | Setback:
+        try:
+            return await self._attempt(call, plan)
+        except Problem as problem:
+            return Setback(problem, faulted(problem))
+
+    async def _attempt(self, call: Call, plan: Plan) -> Reply | Setback:
         transport = self._simulated if plan.target.in_process else self._transport
         incoming = await transport.send(plan.outgoing)
         try:
@@ -117,14 +161,14 @@ class Relay:
             incoming = unpacked(incoming, headers)
             if not 200 <= incoming.status < 300:
                 return await self._said_no(call, plan, incoming, headers)
-            if streamed(headers, asked=plan.stream):
+            if streamed(headers, asked=plan.stream) and call.format is not mlflow_embeddings:
                 return await self._stream(call, plan, incoming, headers)
             return await self._plain(call, plan, incoming, headers)
         except BaseException:
             incoming.close()
             raise
 
-    async def _said_no(self, call: Call, plan: Plan, incoming: Incoming, headers: dict[bytes, bytes]) -> Reply:
+    async def _said_no(self, call: Call, plan: Plan, incoming: Incoming, headers: dict[bytes, bytes]) -> Setback:
         if incoming.status < 400:
             raise UpstreamProblem(
                 502, "upstream_redirect", f"The provider answered {incoming.status}; a redirect is never followed. Check its base URL."
@@ -136,14 +180,15 @@ class Relay:
         if not whole:
             raise UpstreamProblem(502, "upstream_malformed", f"The provider answered {incoming.status} with more words than anybody reads.")
         problem = FORMATS[plan.format].parse_problem(incoming.status, body)
-        call.settle(Status.error, incoming.status, Faulted(Status.error, problem.kind, problem.message, incoming.status))
-        await call.durable()
+        problem.retry_after = later(headers)
+        fault = Faulted(Status.error, problem.kind, problem.message, incoming.status)
         if plan.format != call.format.NAME or not shaped(body):
             # A proxy's HTML page, FastAPI's {"detail": …}: SDKs find words only in their own shape.
-            return reply(incoming.status, [JSON, *headers_down(headers, typed=False), *call.headers], call.problem_body(problem))
-        return reply(incoming.status, [*headers_down(headers), *call.headers], body)
+            named = [JSON, *headers_down(headers, typed=False), *call.headers]
+            return Setback(problem, fault, reply(incoming.status, named, call.problem_body(problem)))
+        return Setback(problem, fault, reply(incoming.status, [*headers_down(headers), *call.headers], body))
 
-    async def _plain(self, call: Call, plan: Plan, incoming: Incoming, headers: dict[bytes, bytes]) -> Reply:
+    async def _plain(self, call: Call, plan: Plan, incoming: Incoming, headers: dict[bytes, bytes]) -> Reply | Setback:
         translated = plan.format != call.format.NAME
         body, whole = await held(incoming, self._plain_limit)
         if not whole:
@@ -155,14 +200,18 @@ class Relay:
         for event in FORMATS[plan.format].parse_answer(body):
             call.event(event)
         failure = call.failure or call.malformed
-        answer = mlflow_chat.render_answer(body, plan.target.provider) if translated and failure is None else body
+        answer = RENDERERS[call.format.NAME](body, plan.target.provider) if translated and failure is None else body
         call.answered(answer)
         fault = Faulted(Status.error, failure.kind, failure.message) if failure else None
-        # A 200 that holds an error gets the status that its words stand for: SDKs retry and raise by it.
-        status = stillborn(call.failure, headers).status if call.failure else incoming.status
-        call.settle(Status.error if failure else Status.ok, status, fault)
+        named = [*headers_down(headers), *call.headers]
+        if fault is not None and call.failure is not None and not call.started:
+            # A 200 that holds an error gets the status that its words stand for: SDKs retry and raise by it. Not an answer that says in
+            # its format's own way that it failed.
+            problem = stillborn(call.failure, headers)
+            return Setback(problem, fault, reply(problem.status, named, hushed(answer, plan.target)))
+        call.settle(Status.error if fault else Status.ok, incoming.status, fault)
         await call.durable()
-        return reply(status, [*headers_down(headers), *call.headers], hushed(answer, plan.target) if call.failure else answer)
+        return reply(incoming.status, named, hushed(answer, plan.target) if call.failure else answer)
 
     async def _stream(self, call: Call, plan: Plan, incoming: Incoming, headers: dict[bytes, bytes]) -> Reply:
         fold = self._content_limit if call.traced else 0
@@ -207,14 +256,14 @@ def hushed(said: bytes, target: Target) -> bytes:
 
 def plan(inbound: Inbound, peeked: Peek, target: Target, format: str) -> Plan:
     """The client's own bytes with the target's model, the target's URL and proof, and the few headers that go up."""
-    ask = peeked.stream and target.usage_in_stream == "ask"
+    ask = peeked.stream and target.usage_in_stream == "ask" and format in USAGE_ON_REQUEST
     # MLflow's unified streams carry usage unless the client says that it wants none; OpenAI's only if it says that it does.
     wanted = peeked.include_usage is not False if inbound.format == "mlflow.chat" else peeked.include_usage is True
     return Plan(
         target=target,
         format=format,
         outgoing=Outgoing(
-            url=target.formats[format],
+            url=target.formats[format] + inbound.suffix,
             headers=headers_up(inbound.headers, target.headers, format, stream=peeked.stream),
             body=patch(inbound.body, peeked, model=target.model, ask_usage=ask),
             allow_private=target.allow_private,

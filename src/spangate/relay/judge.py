@@ -42,7 +42,10 @@ def shaped(body: bytes) -> bool:
 
 def stillborn(failure: Failed, headers: Mapping[bytes, bytes]) -> UpstreamProblem:
     """A stream whose first word is an error: the client gets a real status, on which its retries work, and no 200."""
-    later = headers.get(b"retry-after")
-    return UpstreamProblem(
-        _STATUSES.get(failure.kind, 502), failure.kind, failure.message, retry_after=None if later is None else later.decode("latin-1")
-    )
+    return UpstreamProblem(_STATUSES.get(failure.kind, 502), failure.kind, failure.message, retry_after=later(headers))
+
+
+def later(headers: Mapping[bytes, bytes]) -> str | None:
+    """When the provider says to come back, in its own words."""
+    said = headers.get(b"retry-after")
+    return None if said is None else said.decode("latin-1")

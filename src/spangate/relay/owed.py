@@ -31,6 +31,9 @@ class OwingJournal:
         self.pay()
         self._journal.begin(exchange)
 
+    def resume(self, exchange: Exchange) -> None:
+        self._journal.resume(exchange)
+
     def settle(self, exchange: Exchange, content: Content | None) -> None:
         try:
             self._journal.settle(exchange, content)

@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ..exchange import AttemptRecord, Begun, Content, Exchange, Fault, JournalRecord, ProcessPosition, Status, TraceEntry
+from ..exchange import AttemptRecord, Begun, Content, Exchange, Fault, JournalRecord, ProcessPosition, Resumed, Status, TraceEntry
 from . import experiments, limits, paging, schema
 from .bulk import Rows
 from .engine import Database
@@ -82,19 +82,21 @@ class LedgerSink:
             if not _move(connection, before, after, now):
                 return False
             twice = len(batch.twice)
-            begun, settled = batch.begun, batch.settled
+            begun, resumed, settled = batch.begun, batch.resumed, batch.settled
             if check:
-                there = _there(connection, schema.calls, [*begun, *settled])
+                there = _there(connection, schema.calls, [*begun, *resumed, *settled])
                 settled = {call_id: entry for call_id, entry in settled.items() if call_id not in there}
                 waiting = _there(connection, schema.open_calls, list(begun))
                 begun = {call_id: entry for call_id, entry in begun.items() if call_id not in there | waiting}
-                twice += len(batch.settled) - len(settled) + len(batch.begun) - len(begun)
+                resumed = {call_id: entry for call_id, entry in resumed.items() if call_id not in there}
+                twice += len(batch.settled) - len(settled) + len(batch.begun) - len(begun) + len(batch.resumed) - len(resumed)
                 gaps = [gap for gap in gaps if not _gap_known(connection, after.process_id, gap)]
-            _open_calls.insert(
-                connection, [(call_id, after.process_id, seq, packed_exchange(exchange)) for call_id, (seq, exchange) in begun.items()]
-            )
-            for some in paging.chunks(list(batch.closed)):
+            for some in paging.chunks([*batch.closed, *resumed]):
                 connection.execute(schema.open_calls.delete().where(schema.open_calls.c.call_id.in_(some)))
+            opened = begun | resumed
+            _open_calls.insert(
+                connection, [(call_id, after.process_id, seq, packed_exchange(exchange)) for call_id, (seq, exchange) in opened.items()]
+            )
             self._write(connection, after.process_id, list(settled.values()))
             _gaps.insert(connection, [(after.process_id, first, last, now) for first, last in gaps])
             counts = schema.journals.c
@@ -177,6 +179,7 @@ class _Batch:
         self.process_id = process_id
         self.size = len(records)
         self.begun: dict[str, tuple[int, Exchange]] = {}
+        self.resumed: dict[str, tuple[int, Exchange]] = {}  # begun in an earlier batch, or never
         self.settled: dict[str, tuple[Exchange, Content | None]] = {}
         self.closed: list[str] = []  # settled here, begun in an earlier batch, or never
         self.twice: list[str] = []
@@ -186,8 +189,12 @@ class _Batch:
                 self.twice.append(call_id)
             elif isinstance(record, Begun):
                 self.begun[call_id] = (record.seq, record.exchange)
+            elif isinstance(record, Resumed):
+                known = self.begun if call_id in self.begun else self.resumed
+                known[call_id] = (record.seq, record.exchange)
             else:
                 self.settled[call_id] = (record.exchange, record.content)
+                self.resumed.pop(call_id, None)
                 if self.begun.pop(call_id, None) is None:
                     self.closed.append(call_id)
 
@@ -277,8 +284,10 @@ def _trace(trace_id: str, experiment: int, exchange: Exchange, entry: TraceEntry
 
 
 def _lost(exchange: Exchange) -> Exchange:
-    """What is known of a call whose process died: that it began."""
-    attempts = tuple(msgspec.structs.replace(attempt, status=Status.unknown) for attempt in exchange.attempts)
+    """What is known of a call whose process died: that it began, and how those of its attempts ended that did."""
+    attempts = tuple(
+        attempt if attempt.ended is not None else msgspec.structs.replace(attempt, status=Status.unknown) for attempt in exchange.attempts
+    )
     return msgspec.structs.replace(exchange, status=Status.unknown, fault=exchange.fault or DIED, attempts=attempts)
 
 

@@ -85,9 +85,11 @@ class FakeTransport:
 class FakeJournal:
     log: list[object]
     begin_fault: OSError | None = None
+    resume_fault: OSError | None = None
     settle_fault: OSError | None = None
     durable_fault: OSError | None = None
     begun: list[Exchange] = field(default_factory=list[Exchange])
+    resumed: list[Exchange] = field(default_factory=list[Exchange])
     settled: list[tuple[Exchange, Content | None]] = field(default_factory=list[tuple[Exchange, Content | None]])
 
     def begin(self, exchange: Exchange) -> None:
@@ -95,6 +97,12 @@ class FakeJournal:
             raise self.begin_fault
         self.log.append("begin")
         self.begun.append(exchange)
+
+    def resume(self, exchange: Exchange) -> None:
+        if self.resume_fault:
+            raise self.resume_fault
+        self.log.append("resume")
+        self.resumed.append(exchange)
 
     def settle(self, exchange: Exchange, content: Content | None) -> None:
         if self.settle_fault:
@@ -123,10 +131,22 @@ CLAUDE = Target(
     formats={"anthropic.messages": "https://a/v1/messages"},
     headers={"x-api-key": "sk", "anthropic-version": "2023-06-01"},
 )
+SECOND = Target(
+    model_definition_id="d-3",
+    provider="groq",
+    model="llama-x",
+    formats={"openai.chat": "https://q/v1/chat/completions"},
+    headers={"authorization": "Bearer second-secret"},
+    fallback_order=1,
+    secret_id="s-3",
+)
 ROUTES: Mapping[str, Route] = {
-    "chat": Route(endpoint_id="e-1", name="chat", targets=(TARGET,), experiment_id="7"),
-    "dark": Route(endpoint_id="e-2", name="dark", targets=(TARGET,)),
-    "claude": Route(endpoint_id="e-3", name="claude", targets=(CLAUDE,), experiment_id="7"),
+    # One attempt each: what follows a failed one is asked of the endpoints below.
+    "chat": Route(endpoint_id="e-1", name="chat", targets=(TARGET,), experiment_id="7", max_attempts=1),
+    "dark": Route(endpoint_id="e-2", name="dark", targets=(TARGET,), max_attempts=1),
+    "claude": Route(endpoint_id="e-3", name="claude", targets=(CLAUDE,), experiment_id="7", max_attempts=1),
+    "retry": Route(endpoint_id="e-4", name="retry", targets=(TARGET,), experiment_id="7"),
+    "fall": Route(endpoint_id="e-5", name="fall", targets=(TARGET, SECOND), experiment_id="7", max_attempts=2),
 }
 
 
@@ -154,7 +174,8 @@ class World:
     ) -> None:
         self.log: list[object] = []
         self.answer: FakeIncoming | Exception | str = FakeIncoming(status, headers, list(pieces), self.log)
-        self.transport = FakeTransport(self.log, lambda: self.answer)
+        self.answers: list[FakeIncoming | Exception | str] = []  # to the attempts in their order, before `answer`
+        self.transport = FakeTransport(self.log, lambda: self.answers.pop(0) if self.answers else self.answer)
         self.journal = FakeJournal(self.log)
         self.relay = Relay(
             routes=lambda: ROUTES,
@@ -164,8 +185,17 @@ class World:
             record=Recorder,
             plain_limit=PLAIN_LIMIT,
             clock=Clock(),
+            wall=lambda: 1_700_000_000.0,
             roll=lambda: 0.0,
+            sleep=self.sleep,
         )
+
+    async def sleep(self, seconds: float) -> None:
+        self.log.append(f"sleep {seconds:g}")
+        await asyncio.sleep(0)
+
+    def says(self, status: int, headers: Sequence[tuple[bytes, bytes]] = JSON, *pieces: bytes | Exception | str) -> FakeIncoming:
+        return FakeIncoming(status, headers, list(pieces), self.log)
 
     async def call(self, body: bytes, format: str = "openai.chat", *, endpoint: str | None = None) -> Reply:
         return await self.relay(inbound(body, format, endpoint=endpoint))

@@ -1,8 +1,16 @@
+from collections.abc import Sequence
+
 import pytest
 
 from spangate.exchange import Route, Target
-from spangate.relay.attempts import attempts, callable_targets, pick
-from spangate.wire.problems import Refusal, UpstreamProblem
+from spangate.relay.attempts import Attempt, Budget, Cure, Outcome, attempts, callable_targets, cure, line, patience, pause, pick
+from spangate.wire.problems import Interrupted, Problem, Refusal, UpstreamProblem
+
+NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
+BUSY = UpstreamProblem(503, "overloaded", "Busy.")
+NO_KEY = UpstreamProblem(401, "invalid_api_key", "No.")
+WRONG = UpstreamProblem(400, "invalid_request_error", "Wrong.")
+TIMEOUT = UpstreamProblem(504, "upstream_first_byte_timeout", "Silence.")
 
 
 def target(name: str, *, weight: float = 1.0, order: int | None = None, formats: str = "openai.chat", problem: str | None = None) -> Target:
@@ -18,15 +26,188 @@ def target(name: str, *, weight: float = 1.0, order: int | None = None, formats:
     )
 
 
-def route(*targets: Target) -> Route:
-    return Route(endpoint_id="e", name="chat", targets=targets)
+def route(*targets: Target, max_attempts: int | None = None) -> Route:
+    return Route(endpoint_id="e", name="chat", targets=targets, max_attempts=max_attempts)
 
 
-def test_gives_one_target_and_then_nobody() -> None:
-    schedule = attempts(route(target("a")), "openai.chat", 0.5)
-    assert next(schedule) == target("a")
-    with pytest.raises(StopIteration):
-        schedule.send(UpstreamProblem(502, "upstream_connect", "no"))
+def limited(later: str) -> UpstreamProblem:
+    return UpstreamProblem(429, "rate_limit_exceeded", "Slow down.", retry_after=later)
+
+
+def tried(asked: Route, *problems: Problem, roll: float = 0.0, budget: Budget | None = None) -> list[tuple[str, float]]:
+    """The conversation: whom it tries, after which wait, if the attempts end so one after the other; the last problem again and again."""
+    schedule = attempts(asked, "openai.chat", roll, budget or Budget())
+    attempt, said = next(schedule), [*problems]
+    made = [attempt]
+    while True:
+        try:
+            made.append(schedule.send(Outcome(said.pop(0) if len(said) > 1 else said[0], NOW, roll)))
+        except StopIteration:
+            return [(attempt.target.model, attempt.wait) for attempt in made]
+
+
+A, B, F1, F2 = target("a"), target("b"), target("f1", order=1), target("f2", order=2)
+
+
+# ---------------------------------------------------------------- who next
+
+
+def test_the_first_attempt_is_made_at_once() -> None:
+    assert next(attempts(route(A), "openai.chat", 0.5, Budget())) == Attempt(A, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "problems", "made"),
+    [
+        (route(A), [BUSY], [("a", 0), ("a", 0.25), ("a", 0.5)]),
+        (route(A), [NO_KEY], [("a", 0)]),
+        (route(A), [TIMEOUT], [("a", 0)]),
+        (route(A, F1), [WRONG], [("a", 0)]),
+        (route(A, F1), [BUSY, WRONG], [("a", 0), ("a", 0.25)]),
+        (route(F2, A, F1), [NO_KEY], [("a", 0), ("f1", 0), ("f2", 0)]),
+        (route(A, F1, F2), [TIMEOUT, BUSY, NO_KEY, BUSY], [("a", 0), ("f1", 0), ("f1", 0.25), ("f2", 0), ("f2", 0.25), ("f2", 0.5)]),
+        (route(A, B), [NO_KEY], [("a", 0)]),
+        (route(A, B, target("b", order=1)), [NO_KEY], [("a", 0), ("b", 0)]),
+        (route(A, B, target("a", order=1)), [NO_KEY], [("a", 0)]),
+        (route(F2, F1), [NO_KEY], [("f1", 0), ("f2", 0)]),
+        (route(target("a", problem="No key."), B, F1), [NO_KEY], [("b", 0), ("f1", 0)]),
+    ],
+    ids=[
+        "time cures: the same again, each pause twice the one before",
+        "nobody else to ask",
+        "patience was spent",
+        "the request's own fault is so everywhere",
+        "the request's own fault ends it at any time",
+        "fallbacks in their order",
+        "each target has retries of its own",
+        "another primary is no fallback",
+        "unless it is one too",
+        "nobody is asked twice",
+        "fallbacks alone",
+        "passes over who cannot be called",
+    ],
+)
+def test_whom_it_tries(asked: Route, problems: Sequence[Problem], made: list[tuple[str, float]]) -> None:
+    assert tried(asked, *problems) == made
+
+
+@pytest.mark.parametrize(
+    ("most", "made"),
+    [
+        (1, ["a"]),
+        (2, ["a", "f1"]),
+        (3, ["a", "f1", "f2"]),
+        (4, ["a", "a", "f1", "f2"]),
+        (5, ["a", "a", "a", "f1", "f2"]),
+        (6, ["a", "a", "a", "f1", "f1", "f2"]),
+        (1000, ["a", "a", "a", "f1", "f1", "f1", "f2", "f2", "f2"]),
+        (None, ["a", "a", "a", "f1", "f1", "f1", "f2", "f2", "f2"]),
+    ],
+)
+def test_max_attempts_counts_all_and_retries_take_nobodys_place(most: int | None, made: list[str]) -> None:
+    assert [who for who, _ in tried(route(A, F1, F2, max_attempts=most), BUSY)] == made
+
+
+# ---------------------------------------------------------------- what could help
+
+
+@pytest.mark.parametrize(
+    ("problem", "remedy"),
+    [
+        *((UpstreamProblem(status, "upstream_error", "no"), Cure.time) for status in (408, 429, 500, 502, 503, 504, 529)),
+        *((UpstreamProblem(status, "upstream_error", "no"), Cure.elsewhere) for status in (401, 402, 403, 404, 501, 505, 599)),
+        *((UpstreamProblem(status, "upstream_error", "no"), Cure.nothing) for status in (400, 405, 409, 413, 415, 422, 451)),
+        (UpstreamProblem(502, "upstream_connect", "no"), Cure.time),
+        (UpstreamProblem(502, "upstream_empty", "no"), Cure.time),
+        (Interrupted(502, "upstream_dropped", "no"), Cure.time),
+        (UpstreamProblem(502, "upstream_dns", "no"), Cure.elsewhere),
+        (UpstreamProblem(502, "upstream_tls", "no"), Cure.elsewhere),
+        (UpstreamProblem(504, "upstream_connect_timeout", "no"), Cure.elsewhere),
+        (UpstreamProblem(504, "upstream_first_byte_timeout", "no"), Cure.elsewhere),
+        (Interrupted(504, "upstream_idle_timeout", "no"), Cure.elsewhere),
+        (Interrupted(504, "upstream_total_timeout", "no"), Cure.nothing),
+        (Refusal(502, "upstream_private_address", "no"), Cure.elsewhere),
+        (UpstreamProblem(502, "upstream_redirect", "no"), Cure.elsewhere),
+        (UpstreamProblem(502, "malformed_answer", "no"), Cure.elsewhere),
+        (UpstreamProblem(429, "insufficient_quota", "no"), Cure.elsewhere),
+    ],
+    ids=lambda value: f"{value.status} {value.kind}" if isinstance(value, Problem) else value.value,
+)
+def test_what_could_help(problem: Problem, remedy: Cure) -> None:
+    assert cure(problem) is remedy
+
+
+@pytest.mark.parametrize(
+    ("later", "made"),
+    [
+        ("1", [("a", 0), ("a", 1.25), ("a", 1.5), ("f1", 0)]),
+        ("2", [("a", 0), ("a", 2.25), ("a", 2.5), ("f1", 0)]),
+        ("2.1", [("a", 0), ("f1", 0)]),
+        ("Tue, 14 Nov 2023 22:13:21 GMT", [("a", 0), ("a", 1.25), ("a", 1.5), ("f1", 0)]),
+        ("Tue, 14 Nov 2023 22:13:23 GMT", [("a", 0), ("f1", 0)]),
+        ("soon", [("a", 0), ("a", 0.25), ("a", 0.5), ("f1", 0)]),
+    ],
+)
+def test_waits_as_long_as_it_is_asked_to_or_asks_somebody_else(later: str, made: list[tuple[str, float]]) -> None:
+    assert tried(route(A, F1, max_attempts=4), limited(later)) == made
+
+
+def test_who_asks_for_a_long_pause_is_left_alone_and_the_client_hears_of_it() -> None:
+    assert tried(route(A), limited("7")) == [("a", 0)]
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        (None, 0),
+        ("0", 0),
+        ("3", 3),
+        ("1.5", 1.5),
+        ("-3", 0),
+        ("nan", 0),
+        ("", 0),
+        ("x", 0),
+        ("inf", float("inf")),
+        ("Tue, 14 Nov 2023 22:14:20 GMT", 60),
+        ("Tue, 14 Nov 2023 22:14:20 -0000", 60),
+        ("Tue, 14 Nov 2023 22:12:20 GMT", 0),
+        ("Tue, 99 Nov 2023 22:12:20 GMT", 0),
+    ],
+)
+def test_reads_retry_after(said: str | None, seconds: float) -> None:
+    assert patience(said, NOW) == seconds
+
+
+def test_the_pause_is_half_of_its_step_at_least_and_never_all_of_it() -> None:
+    assert [(pause(no, 0.0), pause(no, 0.5)) for no in range(3)] == [(0.25, 0.375), (0.5, 0.75), (1.0, 1.5)]
+
+
+# ---------------------------------------------------------------- the budget
+
+
+def test_retries_are_a_fifth_of_the_calls_once_what_was_saved_is_spent() -> None:
+    budget = Budget()
+    made = [len(tried(route(A), BUSY, budget=budget)) - 1 for _ in range(1000)]
+    assert made[:5] == [2] * 5
+    assert sum(made) == 10 + 999 // 5, "while all is saved, a call earns nothing"
+    assert sum(made[500:]) == 100
+
+
+def test_no_more_is_saved_than_a_worker_may_make_at_once() -> None:
+    budget = Budget()
+    for _ in range(1000):
+        budget.earn()
+    assert [budget.spend() for _ in range(12)] == [True] * 10 + [False] * 2
+
+
+def test_without_a_budget_fallbacks_are_tried_all_the_same() -> None:
+    budget = Budget()
+    while budget.spend():
+        pass
+    assert tried(route(A, F1), BUSY, budget=budget) == [("a", 0), ("f1", 0)]
+
+
+# ---------------------------------------------------------------- whom at first
 
 
 @pytest.mark.parametrize(
@@ -51,12 +232,8 @@ def test_rounding_at_the_end_falls_on_the_last_that_has_weight() -> None:
     assert pick(targets, 1.0).model == "9"
 
 
-def test_fallbacks_wait_while_there_are_primaries() -> None:
-    assert [t.model for t in callable_targets(route(target("f", order=0), target("a"), target("b")), "openai.chat")] == ["a", "b"]
-
-
-def test_without_primaries_the_first_fallback_is_called() -> None:
-    assert [t.model for t in callable_targets(route(target("f", order=2), target("g", order=1)), "openai.chat")] == ["g"]
+def test_fallbacks_come_after_the_primary_that_was_drawn() -> None:
+    assert line([target("f", order=0), A, B], 0.5) == [B, target("f", order=0)]
 
 
 def test_passes_over_those_that_cannot_be_called() -> None:
@@ -97,5 +274,5 @@ def test_passes_over_those_that_cannot_be_called() -> None:
 )
 def test_says_what_stands_in_the_way(targets: tuple[Target, ...], status: int, kind: str, message: str) -> None:
     with pytest.raises(Refusal) as refused:
-        next(attempts(route(*targets), "openai.chat", 0.0))
+        next(attempts(route(*targets), "openai.chat", 0.0, Budget()))
     assert (refused.value.status, refused.value.kind, refused.value.message) == (status, kind, message)
