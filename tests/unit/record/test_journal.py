@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spangate.exchange import Begun, Content, Exchange, JournalRecord, Settled, Status
+from spangate.exchange import Begun, Content, Exchange, JournalRecord, Resumed, Settled, Status
 from spangate.record import journal
 from spangate.record.journal import Corrupt, Disk, FileJournal, Newer, Torn, read_segment, segment_path, segments
 
@@ -109,11 +109,13 @@ def test_reads_what_was_written(tmp_path: Path) -> None:
     log.begin(exchange(1, status=Status.unknown))
     log.settle(exchange(1), Content(request=b"{}", response=b'{"a":1}'))
     log.settle(exchange(2), None)
+    log.resume(exchange(3, status=Status.unknown))
     path = segment_path(tmp_path, PROCESS, 1)
     expected = [
         Begun(seq=1, exchange=exchange(1, status=Status.unknown)),
         Settled(seq=2, exchange=exchange(1), content=Content(request=b"{}", response=b'{"a":1}')),
         Settled(seq=3, exchange=exchange(2)),
+        Resumed(seq=4, exchange=exchange(3, status=Status.unknown)),
     ]
     assert read(path) == (expected, path.stat().st_size, None)
     log.close()

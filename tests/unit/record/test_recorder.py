@@ -231,6 +231,12 @@ def test_keeps_both_bodies_of_a_traced_call() -> None:
     assert fold(*HAPPY[:8]).content() == Content(request=INBOUND.body)
 
 
+def test_what_an_attempt_said_that_was_not_the_last_is_not_the_answer() -> None:
+    again = [*HAPPY[:10], Attempted(2, OTHER, "anthropic.messages", 101.0)]
+    assert fold(*again).content() == Content(request=INBOUND.body)
+    assert fold(*again, Answered(b"{}")).content() == Content(request=INBOUND.body, response=b"{}")
+
+
 def test_keeps_no_content_of_an_untraced_call() -> None:
     recorder = fold(HAPPY[0], Routed(UNTRACKED, True, "chat"), *HAPPY[2:])
     assert recorder.content() is None

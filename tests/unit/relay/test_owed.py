@@ -53,6 +53,16 @@ def test_writes_later_what_could_not_be_written_and_says_what_the_client_got(dis
     assert disk.log == ["settle error", "begin"], "debts are paid first"
 
 
+def test_hands_on_what_is_tried_again(disk: FakeJournal) -> None:
+    journal = OwingJournal(disk)
+    journal.resume(OK)
+    assert disk.resumed == [OK]
+    disk.resume_fault = FULL
+    with pytest.raises(OSError, match="No space"):
+        journal.resume(OK)
+    assert len(journal) == 0
+
+
 def test_other_endings_stay_as_they_were(disk: FakeJournal) -> None:
     journal = OwingJournal(disk)
     disk.settle_fault = FULL

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from tests.unit.store.given import T0, attempt, begun, call_id, entry, exchange, house, trace_id
 
-from spangate.exchange import Begun, Content, Exchange, Fault, JournalRecord, ProcessPosition, Settled, Status, TraceEntry
+from spangate.exchange import Begun, Content, Exchange, Fault, JournalRecord, ProcessPosition, Resumed, Settled, Status, TraceEntry
 from spangate.store import endpoints, experiments, ledger, schema, traces
 from spangate.store.engine import Database
 from spangate.store.faults import StoreFault
@@ -234,7 +234,73 @@ def test_a_call_may_begin_in_one_batch_and_settle_in_another(database: Database,
         assert ledger.open_(connection) == 1
 
 
+LIMITED = Fault("rate_limited", "slow down", 429)
+
+
+def resumed(n: int, **changes: object) -> Exchange:
+    """The call again, its first attempt over and its second open."""
+    first = attempt(1, status=Status.error, http_status=429, usage=Usage(), provenance=Provenance.unknown, fault=LIMITED)
+    (opened,) = begun(n).attempts
+    return begun(n, **({"attempts": (first, msgspec.structs.replace(opened, no=2, started=9_500_000))} | changes))
+
+
+BATCHES: dict[str, list[list[JournalRecord]]] = {
+    "one": [[Begun(seq=1, exchange=begun(1)), Resumed(seq=2, exchange=resumed(1))]],
+    "two": [[Begun(seq=1, exchange=begun(1))], [Resumed(seq=2, exchange=resumed(1))]],
+    "the beginning is lost": [[Resumed(seq=2, exchange=resumed(1))]],
+    "tried twice more": [
+        [Begun(seq=1, exchange=begun(1))],
+        [Resumed(seq=2, exchange=begun(1, attempts=())), Resumed(seq=3, exchange=resumed(1))],
+    ],
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_a_call_killed_in_its_second_attempt_has_two_and_the_first_as_it_ended(database: Database, sink: LedgerSink, name: str) -> None:
+    before = None
+    for batch in BATCHES[name]:
+        after = at(batch[-1].seq)
+        assert sink.keep(before, after, batch, gaps=[])
+        before = after
+    assert counts(database) == {"calls": 0, "attempts": 0, "traces": 0, "contents": 0, "open_calls": 1}
+    assert sink.close("p-1") == 1
+    with database.read() as connection:
+        call = ledger.call(connection, call_id(1))
+        trace = traces.get(connection, trace_id(1))
+    assert (call.status, call.fault_kind) == ("unknown", DIED.kind)
+    assert [(row.attempt_no, row.status, row.http_status, row.fault_kind, row.ended_ns) for row in call.attempts] == [
+        (1, "error", 429, "rate_limited", 9_000_000),
+        (2, "unknown", None, None, None),
+    ]
+    assert trace.exchange == msgspec.structs.replace(resumed(1), fault=DIED)
+
+
+@pytest.mark.parametrize("name", BATCHES)
+@pytest.mark.parametrize("apart", [False, True], ids=["with the settlement", "settled later"])
+def test_a_call_that_was_tried_again_settles_once(database: Database, sink: LedgerSink, name: str, apart: bool) -> None:
+    batches = [[*batch] for batch in BATCHES[name]]
+    last = Settled(seq=9, exchange=exchange(1, attempts=(*resumed(1).attempts[:1], attempt(2))), content=CONTENT)
+    if apart:
+        batches.append([last])
+    else:
+        batches[-1].append(last)
+    before = None
+    for batch in batches:
+        after = at(batch[-1].seq)
+        assert sink.keep(before, after, batch, gaps=[])
+        before = after
+    assert counts(database) == {"calls": 1, "attempts": 2, "traces": 1, "contents": 1, "open_calls": 0}
+    assert sink.close("p-1") == 0
+
+
 # ---------------------------------------------------------------- exactly once
+
+
+def test_a_resumption_of_a_call_that_is_there_already_is_counted_not_opened(database: Database, sink: LedgerSink) -> None:
+    assert sink.keep(None, at(1), [Settled(seq=1, exchange=exchange(1))], gaps=[])
+    batch: list[JournalRecord] = [Resumed(seq=1, exchange=resumed(1)), Settled(seq=2, exchange=exchange(1))]
+    assert sink.keep(None, at(2, process="p-2"), [*batch, Resumed(seq=3, exchange=resumed(2))], gaps=[])
+    assert counts(database) == {"calls": 1, "attempts": 1, "traces": 1, "contents": 0, "open_calls": 1}
 
 
 def test_a_batch_is_kept_once(database: Database, sink: LedgerSink) -> None:
