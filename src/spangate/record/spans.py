@@ -22,6 +22,8 @@ UNIFIED = "unified/"
 # MLflow's SpanLogLevel
 _DEBUG, _INFO, _ERROR = 10, 20, 40
 _MESSAGE_FORMATS = {"anthropic.messages": "anthropic"}  # where MLflow sets mlflow.message.format; it has none for OpenAI's
+# gen_ai.operation.name, where it is not chat: https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/
+_OPERATIONS = {"openai.completions": "text_completion", "openai.embeddings": "embeddings"}
 _WORDS = {
     Status.error: "The provider answered with an error.",
     Status.client_gone: "The client left before its answer had ended.",
@@ -30,6 +32,10 @@ _WORDS = {
     Status.refused: "The gateway refused the request.",
     Status.unknown: "How it went on is not known.",
 }
+
+
+# Parts of a message that are words: Anthropic's and OpenAI's chat, OpenAI's responses.
+_TEXTS = frozenset({"text", "input_text", "output_text", "refusal"})
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -217,7 +223,7 @@ def _child(exchange: Exchange, attempt: AttemptRecord, outputs: object) -> Span:
                 if attempt is exchange.attempts[-1] and not exchange.request_type.startswith(UNIFIED)
                 else None,
                 "mlflow.chat.tokenUsage": _token_usage([usage]),
-                "gen_ai.operation.name": "chat",
+                "gen_ai.operation.name": _OPERATIONS.get(attempt.format, "chat"),
                 "gen_ai.provider.name": attempt.provider if provider is None else provider.names.otel,
                 "gen_ai.request.model": attempt.model,
                 "gen_ai.response.model": attempt.response_model,
@@ -267,6 +273,8 @@ def _description(faults: Sequence[Event]) -> str:
 def _operation(exchange: Exchange) -> dict[str, object]:
     """MLflow says `method` on its unified routes and `action` where it passes through."""
     operation = exchange.request_type.rpartition("/")[2].replace("-", "_")
+    if exchange.path.endswith("/responses/compact"):  # MLflow has an action for it, and no request type
+        operation += "_compact"
     if exchange.request_type.startswith(UNIFIED):
         return {"method": f"{operation}_stream" if exchange.stream else operation}
     return {"action": operation}
@@ -295,26 +303,41 @@ def _token_usage(usages: Sequence[Usage]) -> dict[str, int] | None:
 
 def request_preview(body: bytes) -> str:
     """The last words of the user, else the head of the body."""
-    asked = lenient.mapping(_body(body))
-    for message in reversed(_list(None if asked is None else asked.get("messages"))):
-        one = lenient.mapping(message)
+    asked = lenient.mapping(_body(body)) or {}
+    # openai.chat, anthropic.messages; the others' own name for what they ask
+    for said in (asked.get("messages"), asked.get("input"), asked.get("prompt")):
+        text = _asked(said)
+        if text:
+            return _cut(text)
+    return _cut(_readable(body))
+
+
+def _asked(said: object) -> str:
+    """The last thing in a list that the user said, or a text; a list of texts is all of them."""
+    if isinstance(said, str):
+        return said
+    items = _list(said)
+    for item in reversed(items):
+        one = lenient.mapping(item)
         if one is not None and one.get("role") == "user":
             text = _text(one.get("content"))
             if text:
-                return _cut(text)
-    return _cut(_readable(body))
+                return text
+    return "\n".join(item for item in items if isinstance(item, str))
 
 
 def response_preview(body: bytes) -> str:
     """The words of the answer, else the head of the body."""
     answer = lenient.mapping(_body(body))
     if answer is not None:
-        for choice in _list(answer.get("choices")):  # openai.chat, mlflow.chat
-            message = lenient.mapping((lenient.mapping(choice) or {}).get("message")) or {}
-            text = _text(message.get("content")) or lenient.text(message.get("refusal"))
+        for choice in map(lenient.mapping, _list(answer.get("choices"))):  # openai.chat, mlflow.chat; openai.completions
+            message = lenient.mapping((choice or {}).get("message")) or {}
+            text = _text(message.get("content")) or lenient.text(message.get("refusal")) or lenient.text((choice or {}).get("text"))
             if text:
                 return _cut(text)
-        text = _text(answer.get("content"))  # anthropic.messages
+        items = [lenient.mapping(item) or {} for item in _list(answer.get("output"))]  # openai.responses
+        text = "\n".join(said for item in items if item.get("type") == "message" and (said := _text(item.get("content"))))
+        text = text or _text(answer.get("content"))  # anthropic.messages
         if text:
             return _cut(text)
     return _cut(_readable(body))
@@ -325,7 +348,8 @@ def _text(content: object) -> str:
     if isinstance(content, str):
         return content
     parts = [lenient.mapping(part) or {} for part in _list(content)]
-    return "\n".join(text for part in parts if part.get("type") == "text" and (text := lenient.text(part.get("text"))))
+    texts = (part.get("refusal") if part.get("type") == "refusal" else part.get("text") for part in parts if part.get("type") in _TEXTS)
+    return "\n".join(text for text in map(lenient.text, texts) if text)
 
 
 def _list(value: object) -> list[object]:

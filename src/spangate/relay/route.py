@@ -5,11 +5,15 @@ from collections.abc import Mapping
 from spangate.exchange import Inbound, Route
 from spangate.wire.problems import Refusal
 
-# What the provider must speak for each thing that clients speak. MLflow's unified chat is OpenAI's request with its answer normalised.
+# What the provider must speak for each thing that clients speak. MLflow's unified routes are OpenAI's requests, the answers normalised.
 UPSTREAM_FORMAT: Mapping[str, str] = {
     "openai.chat": "openai.chat",
+    "openai.completions": "openai.completions",
+    "openai.embeddings": "openai.embeddings",
+    "openai.responses": "openai.responses",
     "anthropic.messages": "anthropic.messages",
     "mlflow.chat": "openai.chat",
+    "mlflow.embeddings": "openai.embeddings",
 }
 
 

@@ -4,8 +4,11 @@ Shapes and order of events are the real providers'. The same request gives the s
 """
 
 import asyncio
+import base64
 import hashlib
 import json
+import math
+import struct
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
@@ -16,6 +19,7 @@ from .upstream import Incoming, Outgoing
 
 ECHO = 160  # characters of the question that the answer repeats
 Json = dict[str, Any]
+_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 
 
 class SimulatedTransport:
@@ -24,12 +28,14 @@ class SimulatedTransport:
 
     async def send(self, outgoing: Outgoing) -> Incoming:
         await asyncio.sleep(0)  # a real provider is never that quick: let others run, and cancellations arrive
-        answer = _Answer(outgoing.body, int(self._now()))
+        end = next(end for end in _SAID_IN if outgoing.url.endswith(end))
+        answer = _Answer(outgoing.body, int(self._now()), _SAID_IN[end])
         if answer.problem is not None:
             return SimulatedIncoming(400, "application/json", answer.request_id, [_dump(_problem(outgoing.url, answer.problem))])
-        if outgoing.url.endswith("/messages"):
-            return answer.incoming(_message(answer), _message_events(answer))
-        return answer.incoming(_completion(answer), _completion_events(answer))
+        plain, events = _ANSWERS[end]
+        if answer.stream and events is not None:
+            return SimulatedIncoming(200, "text/event-stream; charset=utf-8", answer.request_id, events(answer))
+        return SimulatedIncoming(200, "application/json", answer.request_id, [_dump(plain(answer))])
 
     async def close(self) -> None:
         pass
@@ -55,7 +61,7 @@ class SimulatedIncoming:
 class _Answer:
     """What will be said to a request, whatever the format."""
 
-    def __init__(self, body: bytes, created: int) -> None:
+    def __init__(self, body: bytes, created: int, said_in: str) -> None:
         self.created = created
         self.id = hashlib.sha256(body).hexdigest()[:24]
         self.request_id = f"req_simulated_{self.id[:12]}"
@@ -69,34 +75,35 @@ class _Answer:
             self.problem = "The body must be a JSON object."
             return
         wanted = cast("Json", request)
-        messages = wanted.get("messages")
-        if not isinstance(messages, list) or not messages:
-            self.problem = "messages: at least one message is required."
+        said = wanted.get(said_in)
+        if not said or not isinstance(said, (list, str) if said_in != "messages" else list):
+            self.problem = "messages: at least one message is required." if said_in == "messages" else f"{said_in}: it is required."
             return
         name = str(wanted.get("model") or "simulated")
         self.model = name if name.startswith("simulated") else f"simulated/{name}"
         self.stream = wanted.get("stream") is True
         options = wanted.get("stream_options")
         self.include_usage = isinstance(options, dict) and cast("Json", options).get("include_usage") is True
-        asked = [_text(message) for message in cast("list[object]", messages)]
-        system = _text({"content": wanted.get("system")}) if wanted.get("system") else ""
-        self.input = sum(len(text.split()) for text in (*asked, system)) or 1
+        self.asked = [_text(one) for one in (cast("list[object]", said) if isinstance(said, list) else [said])]
+        asked = self.asked
+        rules = [_text(wanted.get(key)) for key in ("system", "instructions")]
+        self.input = sum(len(text.split()) for text in (*asked, *rules)) or 1
         words = f"This is a simulated answer: no model was called. You said: {asked[-1][:ECHO]}".split()
-        limit = next((wanted[key] for key in ("max_completion_tokens", "max_tokens") if isinstance(wanted.get(key), int)), None)
+        limit = next(
+            (wanted[key] for key in ("max_completion_tokens", "max_output_tokens", "max_tokens") if isinstance(wanted.get(key), int)), None
+        )
         self.cut = limit is not None and 0 < limit < len(words)
         self.words = [word if place == 0 else " " + word for place, word in enumerate(words[:limit] if self.cut else words)]
         self.text = "".join(self.words)
         self.output = len(self.words)
-
-    def incoming(self, plain: Json, events: Iterator[bytes]) -> Incoming:
-        if self.stream:
-            return SimulatedIncoming(200, "text/event-stream; charset=utf-8", self.request_id, events)
-        return SimulatedIncoming(200, "application/json", self.request_id, [_dump(plain)])
+        wide = wanted.get("dimensions")
+        self.dimensions = wide if isinstance(wide, int) and 0 < wide <= 4096 else 8
+        self.base64 = wanted.get("encoding_format") == "base64"
 
 
-def _text(message: object) -> str:
-    """The words of a message in either format: a string, or a list of parts with `text`."""
-    content = cast("Json", message).get("content") if isinstance(message, dict) else None
+def _text(said: object) -> str:
+    """The words of a message in any format: a string, or a list of parts with `text`; or of a text that stands alone."""
+    content = cast("Json", said).get("content") if isinstance(said, dict) else said
     if isinstance(content, str):
         return content
     if isinstance(content, list):
@@ -168,6 +175,149 @@ def _openai_reason(answer: _Answer) -> str:
     return "length" if answer.cut else "stop"
 
 
+# ---------------------------------------------------------------- openai.completions
+
+
+def _text_completion(answer: _Answer) -> Json:
+    choice: Json = {"text": answer.text, "index": 0, "logprobs": None, "finish_reason": _openai_reason(answer)}
+    return {**_text_head(answer), "choices": [choice], "usage": _openai_usage(answer)}
+
+
+def _text_completion_events(answer: _Answer) -> Iterator[bytes]:
+    def chunk(choices: list[Json], usage: Json | None = None) -> bytes:
+        value: Json = {**_text_head(answer), "choices": choices}
+        if answer.include_usage:
+            value["usage"] = usage
+        return b"data: " + _dump(value) + b"\n\n"
+
+    def choice(text: str, reason: str | None = None) -> list[Json]:
+        return [{"text": text, "index": 0, "logprobs": None, "finish_reason": reason}]
+
+    for word in answer.words:
+        yield chunk(choice(word))
+    yield chunk(choice("", _openai_reason(answer)))
+    if answer.include_usage:
+        yield chunk([], _openai_usage(answer))
+    yield b"data: [DONE]\n\n"
+
+
+def _text_head(answer: _Answer) -> Json:
+    return {"id": f"cmpl-simulated-{answer.id}", "object": "text_completion", "created": answer.created, "model": answer.model}
+
+
+# ---------------------------------------------------------------- openai.embeddings
+
+
+def _embeddings(answer: _Answer) -> Json:
+    """Vectors of length one that mean nothing, the same for the same text."""
+    return {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": place, "embedding": _vector(text, answer.dimensions, answer.base64)}
+            for place, text in enumerate(answer.asked)
+        ],
+        "model": answer.model,
+        "usage": {"prompt_tokens": answer.input, "total_tokens": answer.input},
+    }
+
+
+def _vector(text: str, dimensions: int, as_base64: bool) -> list[float] | str:
+    raw = hashlib.shake_128(text.encode("utf-8", "replace")).digest(dimensions)
+    numbers = [byte - 127.5 for byte in raw]
+    length = math.hypot(*numbers)
+    vector = [round(number / length, 7) for number in numbers]
+    # OpenAI's SDK asks for little-endian float32 in base64 unless it is told otherwise.
+    return base64.b64encode(struct.pack(f"<{dimensions}f", *vector)).decode() if as_base64 else vector
+
+
+# ---------------------------------------------------------------- openai.responses
+
+
+def _response(answer: _Answer) -> Json:
+    status = "incomplete" if answer.cut else "completed"
+    return {
+        "id": f"resp_simulated_{answer.id}",
+        "object": "response",
+        "created_at": answer.created,
+        "status": status,
+        "background": False,
+        "error": None,
+        "incomplete_details": {"reason": "max_output_tokens"} if answer.cut else None,
+        "instructions": None,
+        "max_output_tokens": answer.output if answer.cut else None,
+        "model": answer.model,
+        "output": [_response_item(answer, [_response_part(answer.text)], status)],
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "reasoning": {"effort": None, "summary": None},
+        "service_tier": "default",
+        "store": False,
+        "temperature": 1.0,
+        "text": {"format": {"type": "text"}},
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+        "truncation": "disabled",
+        "usage": _response_usage(answer),
+        "user": None,
+        "metadata": {},
+    }
+
+
+def _response_item(answer: _Answer, content: list[Json], status: str) -> Json:
+    return {"id": f"msg_simulated_{answer.id}", "type": "message", "status": status, "role": "assistant", "content": content}
+
+
+def _response_part(text: str) -> Json:
+    return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
+
+
+def _response_usage(answer: _Answer) -> Json:
+    return {
+        "input_tokens": answer.input,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": answer.output,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": answer.input + answer.output,
+    }
+
+
+def _response_events(answer: _Answer) -> Iterator[bytes]:
+    whole = _response(answer)
+    begun: Json = {**whole, "status": "in_progress", "incomplete_details": None, "output": [], "usage": None}
+    item = whole["output"][0]
+    at: Json = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+    part = item["content"][0]
+    events: list[Json] = [
+        {"type": "response.created", "response": begun},
+        {"type": "response.in_progress", "response": begun},
+        {"type": "response.output_item.added", "output_index": 0, "item": _response_item(answer, [], "in_progress")},
+        {"type": "response.content_part.added", **at, "part": _response_part("")},
+        *({"type": "response.output_text.delta", **at, "delta": word, "logprobs": []} for word in answer.words),
+        {"type": "response.output_text.done", **at, "text": answer.text, "logprobs": []},
+        {"type": "response.content_part.done", **at, "part": part},
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": f"response.{whole['status']}", "response": whole},
+    ]
+    for number, event in enumerate(events):
+        yield f"event: {event['type']}\ndata: ".encode() + _dump({**event, "sequence_number": number}) + b"\n\n"
+
+
+def _compaction(answer: _Answer) -> Json:
+    """What was said, in place of the encrypted summary that only a real provider can make and read."""
+    kept: Json = {"type": "message", "status": "completed", "role": "user", "content": [{"type": "input_text", "text": answer.asked[-1]}]}
+    return {
+        "id": f"resp_simulated_{answer.id}",
+        "object": "response.compaction",
+        "created_at": answer.created,
+        "output": [
+            {**kept, "id": f"msg_simulated_{answer.id}"},
+            {"id": f"cmp_simulated_{answer.id}", "type": "compaction", "encrypted_content": "simulated"},
+        ],
+        "usage": _response_usage(answer),
+    }
+
+
 # ---------------------------------------------------------------- anthropic.messages
 
 
@@ -223,3 +373,22 @@ def _problem(url: str, message: str) -> Mapping[str, Any]:
 
 def _dump(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+# By the end of the URL, longer ones first: where a request says what it asks, the plain answer, the streamed one.
+_SAID_IN = {
+    "/chat/completions": "messages",
+    "/completions": "prompt",
+    "/embeddings": "input",
+    "/responses/compact": "input",
+    "/responses": "input",
+    "/messages": "messages",
+}
+_ANSWERS: Mapping[str, tuple[Callable[[_Answer], Json], Callable[[_Answer], Iterator[bytes]] | None]] = {
+    "/chat/completions": (_completion, _completion_events),
+    "/completions": (_text_completion, _text_completion_events),
+    "/embeddings": (_embeddings, None),
+    "/responses/compact": (_compaction, None),
+    "/responses": (_response, _response_events),
+    "/messages": (_message, _message_events),
+}

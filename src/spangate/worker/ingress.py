@@ -29,19 +29,33 @@ NO_SNAPSHOT = "The gateway cannot tell keys yet: it has no snapshot of its datab
 class Operation(msgspec.Struct, frozen=True):
     format: str
     request_type: str  # MLflow's word for it
+    suffix: str = ""  # what it adds to the URL of its format
 
 
 OPENAI_CHAT = Operation("openai.chat", "passthrough/model/openai-chat")
+OPENAI_COMPLETIONS = Operation("openai.completions", "passthrough/model/openai-completions")  # MLflow has none, so no word for it
+OPENAI_EMBEDDINGS = Operation("openai.embeddings", "passthrough/model/openai-embeddings")
+OPENAI_RESPONSES = Operation("openai.responses", "passthrough/model/openai-responses")
+OPENAI_COMPACTION = Operation("openai.responses", "passthrough/model/openai-responses", "/compact")
 ANTHROPIC_MESSAGES = Operation("anthropic.messages", "passthrough/model/anthropic-messages")
 UNIFIED_CHAT = Operation("mlflow.chat", "unified/chat")
+UNIFIED_EMBEDDINGS = Operation("mlflow.embeddings", "unified/embeddings")
 
 OPERATIONS: Mapping[str, Operation] = {
     "/v1/chat/completions": OPENAI_CHAT,
+    "/v1/completions": OPENAI_COMPLETIONS,
+    "/v1/embeddings": OPENAI_EMBEDDINGS,
+    "/v1/responses": OPENAI_RESPONSES,
+    "/v1/responses/compact": OPENAI_COMPACTION,
     "/v1/messages": ANTHROPIC_MESSAGES,
     "/gateway/openai/v1/chat/completions": OPENAI_CHAT,
+    "/gateway/openai/v1/completions": OPENAI_COMPLETIONS,
+    "/gateway/openai/v1/embeddings": OPENAI_EMBEDDINGS,
+    "/gateway/openai/v1/responses": OPENAI_RESPONSES,
+    "/gateway/openai/v1/responses/compact": OPENAI_COMPACTION,
     "/gateway/anthropic/v1/messages": ANTHROPIC_MESSAGES,
     "/gateway/mlflow/v1/chat/completions": UNIFIED_CHAT,
-    # missing: completions, embeddings, responses, gemini, the raw proxy
+    # missing: what is done with a response later (GET, DELETE, cancel), gemini, the raw proxy
 }
 # /gateway/{endpoint}/mlflow/invocations
 _BEFORE, _AFTER = "/gateway/", "/mlflow/invocations"
@@ -144,7 +158,7 @@ class Ingress:
                 if refusal is None:
                     body = await whole_body(receive, self._body_limit)
                     if endpoint is not None:
-                        refusal = not_chat(body)
+                        operation, refusal = invoked(body)
         except TooLarge:
             refusal = too_large(self._body_limit)
         except Disconnected:
@@ -160,6 +174,7 @@ class Ingress:
             started=started,
             server=_host(headers),
             endpoint=endpoint,
+            suffix=operation.suffix,
             caller=who,
         )
         if refusal is not None:
@@ -320,17 +335,17 @@ def too_large(limit: int) -> Refusal:
     return Refusal(413, "body_too_large", f"The request body is larger than the limit of {limit} bytes.")
 
 
-def not_chat(body: bytes) -> Refusal | None:
+def invoked(body: bytes) -> tuple[Operation, Refusal | None]:
     """MLflow's invocations route tells chat from embeddings by what is in the body. What cannot be read is the relay's to refuse."""
     try:
         keys = _keys.decode(body)
     except (ValueError, RecursionError):
-        return None
+        return UNIFIED_CHAT, None
     if "messages" in keys:
-        return None
+        return UNIFIED_CHAT, None
     if "input" in keys:
-        return Refusal(501, "unsupported_operation", "Embeddings are not served yet: this endpoint takes `messages`.", param="input")
-    return Refusal(400, "missing_messages", "The request has no `messages`.", param="messages")
+        return UNIFIED_EMBEDDINGS, None
+    return UNIFIED_CHAT, Refusal(400, "missing_messages", "The request has no `messages` and no `input`.", param="messages")
 
 
 def _anthropics(headers: Headers) -> bool:

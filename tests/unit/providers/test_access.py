@@ -3,9 +3,19 @@ import pytest
 from spangate.providers import Access, access, catalog
 
 
+def openais(base: str) -> dict[str, str]:
+    """The formats of a server that speaks as OpenAI does."""
+    return {
+        "openai.chat": f"{base}/chat/completions",
+        "openai.completions": f"{base}/completions",
+        "openai.embeddings": f"{base}/embeddings",
+        "openai.responses": f"{base}/responses",
+    }
+
+
 def test_openai_by_its_default_base() -> None:
     assert access(catalog(), "openai", {}, {"api_key": "sk-1"}) == Access(
-        urls={"openai.chat": "https://api.openai.com/v1/chat/completions"},
+        urls=openais("https://api.openai.com/v1"),
         headers={"authorization": "Bearer sk-1"},
         usage_in_stream="ask",
     )
@@ -22,20 +32,18 @@ def test_anthropic_shows_its_key_and_version() -> None:
 @pytest.mark.parametrize("base", ["https://llm.example/v1", "https://llm.example/v1/", " https://llm.example/v1// "])
 def test_api_base_replaces_the_base_with_its_version_segment(base: str) -> None:
     found = access(catalog(), "openai-compatible", {"api_base": base}, {"api_key": "k"})
-    assert found.urls == {"openai.chat": "https://llm.example/v1/chat/completions"}
+    assert found.urls == openais("https://llm.example/v1")
 
 
 def test_a_server_of_ones_own_needs_no_key() -> None:
     found = access(catalog(), "openai-compatible", {"api_base": "http://127.0.0.1:11434/v1", "allow_private": "True"}, {})
-    assert found == Access(
-        urls={"openai.chat": "http://127.0.0.1:11434/v1/chat/completions"}, headers={}, usage_in_stream="ask", allow_private=True
-    )
+    assert found == Access(urls=openais("http://127.0.0.1:11434/v1"), headers={}, usage_in_stream="ask", allow_private=True)
 
 
 def test_simulated_is_called_in_this_process_whatever_the_secret_says() -> None:
     found = access(catalog(), "simulated", {}, {"api_key": "ignored"})
     assert (found.in_process, found.problem, found.headers) == (True, None, {"anthropic-version": "2023-06-01"})
-    assert set(found.urls) == {"openai.chat", "anthropic.messages"}
+    assert set(found.urls) == {*openais(""), "anthropic.messages"}
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,14 @@ async def door() -> Door:
 @pytest.mark.parametrize(
     ("path", "format", "request_type", "endpoint"),
     [
+        ("/v1/completions", "openai.completions", "passthrough/model/openai-completions", None),
+        ("/v1/embeddings", "openai.embeddings", "passthrough/model/openai-embeddings", None),
+        ("/v1/responses", "openai.responses", "passthrough/model/openai-responses", None),
+        ("/v1/responses/compact", "openai.responses", "passthrough/model/openai-responses", None),
+        ("/gateway/openai/v1/completions", "openai.completions", "passthrough/model/openai-completions", None),
+        ("/gateway/openai/v1/embeddings", "openai.embeddings", "passthrough/model/openai-embeddings", None),
+        ("/gateway/openai/v1/responses", "openai.responses", "passthrough/model/openai-responses", None),
+        ("/gateway/openai/v1/responses/compact", "openai.responses", "passthrough/model/openai-responses", None),
         ("/v1/chat/completions", "openai.chat", "passthrough/model/openai-chat", None),
         ("/gateway/openai/v1/chat/completions", "openai.chat", "passthrough/model/openai-chat", None),
         ("/v1/messages", "anthropic.messages", "passthrough/model/anthropic-messages", None),
@@ -142,6 +150,7 @@ async def test_hands_a_call_to_the_relay(door: Door, path: str, format: str, req
             started=5.0,
             server="gw:4000",
             endpoint=endpoint,
+            suffix="/compact" if path.endswith("/compact") else "",
             caller=CALLER,
         )
     ]
@@ -168,10 +177,11 @@ async def test_what_only_looks_like_a_clients_path_goes_to_control(door: Door, p
 @pytest.mark.parametrize(
     ("path", "version", "status", "anthropics"),
     [
-        ("/v1/embeddings", False, 404, False),
+        ("/v1/moderations", False, 404, False),
+        ("/v1/responses/resp_1", False, 404, False),
         ("/v1/files", True, 404, True),
         ("/v1/messages/count_tokens", False, 404, True),
-        ("/gateway/openai/v1/responses", False, 501, False),
+        ("/gateway/openai/v1/responses/resp_1/cancel", False, 501, False),
         ("/gateway/anthropic/v1/messages/batches", False, 501, True),
         ("/gateway/mlflow/v1/embeddings", False, 501, False),
     ],
@@ -254,12 +264,22 @@ async def test_other_methods_are_told_which_one(door: Door, method: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "kind"),
-    [(b'{"input": "x"}', 501, b"unsupported_operation"), (b'{"prompt": "x"}', 400, b"missing_messages")],
+    ("body", "format", "request_type"),
+    [
+        (b'{"messages": []}', "mlflow.chat", "unified/chat"),
+        (b'{"messages": [], "input": "x"}', "mlflow.chat", "unified/chat"),
+        (b'{"input": "x"}', "mlflow.embeddings", "unified/embeddings"),
+    ],
 )
-async def test_invocations_tell_chat_from_what_is_not_served(door: Door, body: bytes, status: int, kind: bytes) -> None:
+async def test_invocations_tell_chat_from_embeddings(door: Door, body: bytes, format: str, request_type: str) -> None:
     await door.request("POST", "/gateway/a/mlflow/invocations", body)
-    assert (door.status, door.body) == (status, kind)
+    (inbound,) = door.relay.calls
+    assert (inbound.format, inbound.request_type, inbound.endpoint) == (format, request_type, "a")
+
+
+async def test_invocations_that_are_neither_are_refused(door: Door) -> None:
+    await door.request("POST", "/gateway/a/mlflow/invocations", b'{"prompt": "x"}')
+    assert (door.status, door.body) == (400, b"missing_messages")
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{", b""])

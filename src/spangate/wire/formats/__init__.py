@@ -1,15 +1,25 @@
 """The formats that clients and providers speak, by name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from . import anthropic_messages, mlflow_chat, openai_chat
+from . import anthropic_messages, mlflow_chat, mlflow_embeddings, openai_chat, openai_completions, openai_embeddings, openai_responses
 from .protocol import Decoder, Format
 
-__all__ = ["FORMATS", "Decoder", "Format"]
+__all__ = ["FORMATS", "RENDERERS", "Decoder", "Format"]
 
-# missing: openai.responses, openai.completions, openai.embeddings, gemini.generate, cohere.chat, bedrock.converse
+# missing: gemini.generate, cohere.chat, bedrock.converse
 FORMATS: Mapping[str, Format] = {
     openai_chat.NAME: openai_chat,
+    openai_completions.NAME: openai_completions,
+    openai_embeddings.NAME: openai_embeddings,
+    openai_responses.NAME: openai_responses,
     anthropic_messages.NAME: anthropic_messages,
     mlflow_chat.NAME: mlflow_chat,
+    mlflow_embeddings.NAME: mlflow_embeddings,
+}
+
+# Formats that no provider speaks: how a provider's plain answer, in the format that they are asked in, becomes theirs.
+RENDERERS: Mapping[str, Callable[[bytes, str], bytes]] = {
+    mlflow_chat.NAME: mlflow_chat.render_answer,
+    mlflow_embeddings.NAME: mlflow_embeddings.render_answer,
 }

@@ -51,9 +51,13 @@ def parse_problem(status: int, body: bytes) -> UpstreamProblem:
 
 
 def render_problem(problem: Problem, call_id: str) -> bytes:
+    return lenient.render({"error": error(problem, call_id)})
+
+
+def error(problem: Problem, call_id: str) -> dict[str, object]:
+    """OpenAI's error object."""
     fault = _TYPES.get(problem.status, "invalid_request_error" if problem.status < 500 else "server_error")
-    error = {"message": problem.message, "type": fault, "param": problem.param, "code": problem.kind, "call_id": call_id}
-    return lenient.render({"error": error})
+    return {"message": problem.message, "type": fault, "param": problem.param, "code": problem.kind, "call_id": call_id}
 
 
 def render_problem_event(problem: Problem, call_id: str) -> bytes:
@@ -187,7 +191,7 @@ _thin_chunk = msgspec.json.Decoder(_Chunk)
 
 def _plain(choice: dict[str, object]) -> dict[str, object]:
     """The choice, its tool calls without the index that only deltas have."""
-    message = lenient.mapping(choice["message"]) or {}
+    message = lenient.mapping(choice.get("message")) or {}
     if not message.get("tool_calls"):
         return choice
     calls = [{name: value for name, value in call.items() if name != "index"} for call in objects(message["tool_calls"])]
@@ -200,6 +204,8 @@ def decoder(fold_limit: int) -> "Decoder":
 
 class Decoder(SseDecoder):
     """Reads a stream of chat.completion.chunk."""
+
+    OBJECT = "chat.completion"  # of the plain answer
 
     def __init__(self, fold_limit: int, frame_limit: int = LIMIT) -> None:
         super().__init__(frame_limit)
@@ -222,7 +228,7 @@ class Decoder(SseDecoder):
 
     def folded(self) -> dict[str, object]:
         """The plain answer so far, as values."""
-        answer = {"id": None, "object": "chat.completion", **self._envelope.fields}
+        answer = {"id": None, "object": self.OBJECT, **self._envelope.fields}
         answer["choices"] = [_plain(self._choices[index]) for index in sorted(self._choices)]
         if self._usage is not None:
             answer["usage"] = self._usage
@@ -271,11 +277,10 @@ class Decoder(SseDecoder):
         if self._fold is not None:
             self._envelope.put(chunk, _CHUNK_ONLY)
         for choice in listed:
-            delta = lenient.mapping(choice.get("delta"))
-            if delta and not self._progressed and any(value for name, value in delta.items() if name != "role"):
+            if not self._progressed and self._says(choice):
                 self._progress(events)
             if self._fold is not None:
-                self._fold_choice(self._fold, choice, delta)
+                self._fold_choice(self._fold, choice)
         if usage is not None:
             self._note(frame, usage, events, empty=choices == [])
         for choice in listed:
@@ -303,7 +308,12 @@ class Decoder(SseDecoder):
         elif len(self._open) < CHOICES:
             self._open.add(place)
 
-    def _fold_choice(self, fold: folding.Fold, choice: dict[str, object], delta: dict[str, object] | None) -> None:
+    def _says(self, choice: dict[str, object]) -> bool:
+        """Whether there is anything of the answer in it."""
+        delta = lenient.mapping(choice.get("delta")) or {}
+        return any(value for name, value in delta.items() if name != "role")
+
+    def _fold_choice(self, fold: folding.Fold, choice: dict[str, object]) -> None:
         index = choice.get("index")
         place = index if isinstance(index, int) else 0
         held = self._choices.get(place)
@@ -311,15 +321,20 @@ class Decoder(SseDecoder):
             if len(self._choices) >= CHOICES:
                 fold.truncated = True
                 return
-            held = self._choices[place] = {"index": place, "message": {"role": "assistant"}, "finish_reason": None}
+            held = self._choices[place] = {"index": place, **self._begun(), "finish_reason": None}
         reason = lenient.text(choice.get("finish_reason"))
         if reason:
             held["finish_reason"] = reason[:100]
+        delta = lenient.mapping(choice.get("delta"))
         if delta:
-            fold.merge(cast("dict[str, object]", held["message"]), delta)
+            fold.merge(cast("dict[str, object]", held.setdefault("message", {})), delta)
         rest = {name: value for name, value in choice.items() if name not in ("index", "delta", "finish_reason")}
         if rest:
             fold.merge(held, rest)
+
+    def _begun(self) -> dict[str, object]:
+        """What a choice of the plain answer holds before anything is said."""
+        return {"message": {"role": "assistant"}}
 
     def _overlong(self, events: list[Event]) -> None:
         self._progress(events)

@@ -1,0 +1,137 @@
+"""OpenAI embeddings: one plain answer, never a stream. The vectors are passed on unread: only what surrounds them is parsed.
+
+Reference: https://platform.openai.com/docs/api-reference/embeddings
+"""
+
+import msgspec
+
+from spangate.wire import lenient
+from spangate.wire.counting import UNREADABLE, Tally
+from spangate.wire.events import Ended, Event, Failed, Started, UsageReported
+from spangate.wire.framing.sse import Frame
+from spangate.wire.usage import Usage
+
+from .decoding import SseDecoder
+from .openai_chat import failure, parse_problem, render_model, render_models, render_problem, render_problem_event
+
+__all__ = [
+    "NAME",
+    "Decoder",
+    "decoder",
+    "parse_answer",
+    "parse_problem",
+    "parse_usage",
+    "render_model",
+    "render_models",
+    "render_problem",
+    "render_problem_event",
+]
+
+NAME: str = "openai.embeddings"
+
+
+class _Answer(msgspec.Struct):
+    """What must be known of an answer; the vectors, which may be a hundred megabytes of numbers, are skipped."""
+
+    id: object = None  # OpenAI gives none, some compatible servers do
+    model: object = None
+    usage: object = None
+    error: object = None
+
+
+_thin = msgspec.json.Decoder(_Answer)
+
+
+# ---------------------------------------------------------------- plain answers
+
+
+def parse_answer(body: bytes) -> list[Event]:
+    try:
+        answer = _parse(body)
+    except (ValueError, RecursionError):
+        return [Failed("malformed", "The provider's answer is not a JSON object")]
+    if answer.error:
+        return [failure({"error": answer.error})]
+    events: list[Event] = []
+    response_id, model = lenient.text(answer.id), lenient.text(answer.model)
+    if response_id or model:
+        events.append(Started(response_id, model))
+    reported = parse_usage(answer.usage)
+    if reported is not None:
+        events.append(UsageReported(reported))
+    return events
+
+
+def _parse(body: bytes) -> _Answer:
+    try:
+        return _thin.decode(body)
+    except ValueError:
+        answer = lenient.mapping(lenient.parse(body))
+        if answer is None:
+            raise
+        return _Answer(answer.get("id"), answer.get("model"), answer.get("usage"), answer.get("error"))
+
+
+def parse_usage(value: object) -> Usage | None:
+    """None: the provider said nothing of usage (absent or null)."""
+    if value is None:
+        return None
+    wire = lenient.mapping(value)
+    if wire is None:
+        return UNREADABLE
+    tally = Tally()
+    tally.read("input", wire.get("prompt_tokens"))
+    tally.read("output", wire.get("completion_tokens"))
+    given = tally.get("input")
+    if given is not None and tally.get("output") is None and wire.get("total_tokens") == given:
+        tally.put("output", 0)  # the total says that nothing but the input was counted
+    return tally.usage()
+
+
+# ---------------------------------------------------------------- streams
+
+
+def decoder(fold_limit: int) -> "Decoder":
+    return Decoder(fold_limit)
+
+
+class Decoder(SseDecoder):
+    """No provider streams embeddings. Should one label its answer so all the same, each frame is read as a plain answer."""
+
+    def __init__(self, fold_limit: int) -> None:
+        super().__init__()
+        self._limit = fold_limit
+        self._answer: tuple[bytes, bool] | None = None
+        self._whole = False
+
+    @property
+    def finished(self) -> bool:
+        return self.ended or self._whole
+
+    def answer(self) -> tuple[bytes, bool] | None:
+        return self._answer
+
+    def _observe(self, frame: Frame, data: bytes, events: list[Event]) -> None:
+        if data.strip() == b"[DONE]":
+            if not self.ended:
+                self.ended = True
+                events.append(Ended())
+            return
+        said = parse_answer(data)
+        if said and isinstance(said[0], Failed):
+            if said[0].kind == "malformed":
+                raise ValueError("not an object")
+            events.extend(said)
+            return
+        if self._whole:
+            return
+        self._whole = True
+        self._progress(events)
+        events.extend(said)
+        if 0 < len(data) <= self._limit:
+            self._answer = lenient.render(lenient.parse(data)), False
+        elif self._limit:
+            self._answer = b'{"object":"list","data":[]}', True
+
+    def _overlong(self, events: list[Event]) -> None:
+        self._progress(events)
