@@ -7,19 +7,24 @@ upstream in the message and to the gateway as its caller's name, and by the call
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from tests.upstream.knobs import Knobs
-from tests.upstream.process import Upstream
 from tests.upstream.server import Served
 
 from .client import Seen
 from .gateway import Attempt, Call, Gateway, until
 
-# An attempt that the upstream never saw, or whose answer it never finished, ends in one of these.
-NOT_SERVED = {"unknown", "provider_gone", "timeout", "client_gone"}
+# An attempt that the upstream never saw, or whose answer it never finished, ends in one of these. Refused: we did not send it.
+NOT_SERVED = {"unknown", "provider_gone", "timeout", "client_gone", "refused"}
+
+
+class Book(Protocol):
+    """What a provider served: the replay upstream's, or another one's."""
+
+    def served(self) -> list[Served]: ...
 
 
 class Books(msgspec.Struct):
@@ -38,20 +43,20 @@ class Violation(AssertionError):
 
 def check(
     gateway: Gateway,
-    upstreams: Upstream | Iterable[Upstream],
+    upstreams: Book | Iterable[Book],
     seen: Sequence[Seen] = (),
     *,
     killed: bool = False,
     seconds: float = 30,
 ) -> Books:
     """Waits until all is drained, then compares. `killed`: processes died, so calls may have been cut off and settled as `unknown`."""
-    upstreams = [upstreams] if isinstance(upstreams, Upstream) else list(upstreams)
+    upstreams = list(upstreams) if isinstance(upstreams, Iterable) else [upstreams]
     settled(gateway, seen, seconds)
     served = [row for upstream in upstreams for row in upstream.served()]
     calls = gateway.calls()
     experiments = sorted({str(call.experiment_id) for call in calls if call.experiment_id is not None})
     books = Books(served, calls, gateway.completeness(), gateway.traces(*experiments), seen)
-    faults = [*journals(books), *ledger(books, killed), *clients(books, killed), *traces(books)]
+    faults = [*journals(books), *ledger(books, killed), *chains(books), *clients(books, killed), *traces(books)]
     if faults:
         shown = "\n".join(f"  {fault}" for fault in faults[:40])
         raise Violation(f"{len(faults)} violation(s), {len(served)} served, {len(calls)} calls, {len(seen)} seen:\n{shown}")
@@ -117,6 +122,18 @@ def ledger(books: Books, killed: bool) -> Iterable[str]:
                 yield f"in the ledger but never served: {call.call_id} {call.agent} {attempt}"
 
 
+def chains(books: Books) -> Iterable[str]:
+    """The attempts of a call follow each other: each further one because the one before it failed."""
+    for call in books.calls:
+        statuses = [attempt.status for attempt in call.attempts]
+        if [attempt.attempt_no for attempt in call.attempts] != [*range(1, len(statuses) + 1)]:
+            yield f"attempts are missing: {call}"
+        if {"ok", "unknown", "client_gone"} & {*statuses[:-1]}:
+            yield f"tried again after an attempt that did not fail: {call}"
+        if call.status == "ok" and statuses[-1:] != ["ok"]:
+            yield f"ok, but its last attempt is not: {call}"
+
+
 def same(served: Served, call: Call, attempt: Attempt, killed: bool) -> Iterable[str]:
     what = f"{call.call_id} {served.id}: upstream {served}, ledger {call.status}/{attempt}"
     counted = (attempt.input_tokens, attempt.output_tokens)
@@ -142,7 +159,7 @@ def same(served: Served, call: Call, attempt: Attempt, killed: bool) -> Iterable
 
 
 def attempt_format(call: Call) -> str:
-    return "openai.chat" if call.format == "mlflow.chat" else call.format
+    return call.format.replace("mlflow.", "openai.")
 
 
 def clients(books: Books, killed: bool) -> Iterable[str]:

@@ -10,7 +10,7 @@ from tests.upstream.server import Served
 
 from .client import Seen
 from .gateway import Attempt, Call
-from .invariant import Books, clients, journals, ledger, trace_id, traces
+from .invariant import Books, chains, clients, journals, ledger, trace_id, traces
 
 CALL_ID = "01a20322-2280-70ba-90b4-e54cf7acd787"
 
@@ -30,7 +30,7 @@ def books() -> Books:
 
 
 def faults(kept: Books, killed: bool = False) -> list[str]:
-    return [*journals(kept), *ledger(kept, killed), *clients(kept, killed), *traces(kept)]
+    return [*journals(kept), *ledger(kept, killed), *chains(kept), *clients(kept, killed), *traces(kept)]
 
 
 def test_true_books_have_no_fault() -> None:
@@ -45,11 +45,32 @@ def attempt(kept: Books, **changes: Any) -> None:
     call(kept, attempts=[msgspec.structs.replace(kept.calls[0].attempts[0], **changes)])
 
 
+def attempts(kept: Books, *statuses: str) -> None:
+    """Attempts that the provider never saw, before the one that is there."""
+    (last,) = kept.calls[0].attempts
+    more = [
+        msgspec.structs.replace(
+            last, attempt_no=no, status=status, input_tokens=None, output_tokens=None, upstream_request_id=None, provenance="unknown"
+        )
+        for no, status in enumerate(statuses, 1)
+    ]
+    call(kept, attempts=[*more, msgspec.structs.replace(last, attempt_no=len(more) + 1)])
+
+
+def test_true_books_may_have_attempts_that_failed() -> None:
+    kept = books()
+    attempts(kept, "timeout", "provider_gone", "refused")
+    assert faults(kept) == []
+
+
 WAYS: dict[str, Callable[[Books], Any]] = {
     "a call is missing": lambda kept: kept.calls.clear(),
     "a call is there twice": lambda kept: kept.calls.append(kept.calls[0]),
     "an attempt is missing": lambda kept: call(kept, attempts=[]),
     "an attempt is there twice": lambda kept: call(kept, attempts=kept.calls[0].attempts * 2),
+    "the first attempt is missing": lambda kept: attempt(kept, attempt_no=2),
+    "tried again after an attempt of which nothing is known": lambda kept: attempts(kept, "unknown"),
+    "tried again for a client that had left": lambda kept: attempts(kept, "client_gone"),
     "an attempt was never served": lambda kept: kept.served.clear(),
     "input differs": lambda kept: attempt(kept, input_tokens=12),
     "output differs": lambda kept: attempt(kept, output_tokens=None),
@@ -95,7 +116,9 @@ def test_a_call_that_was_killed_is_unknown_once() -> None:
     kept.traces[0].update(state="ERROR", trace_metadata={})
     assert faults(kept, killed=True) == []
     assert faults(kept, killed=False)
-    call(kept, attempts=kept.calls[0].attempts * 2)
+    lost = kept.calls[0].attempts[0]
+    failed = msgspec.structs.replace(lost, status="provider_gone")
+    call(kept, attempts=[failed, msgspec.structs.replace(lost, attempt_no=2)])
     assert not faults(kept, killed=True), "a second open attempt that the provider never saw is no fault"
     kept.served.append(msgspec.structs.replace(kept.served[0], request_id="req_2"))
     assert faults(kept, killed=True) == []

@@ -99,7 +99,7 @@ def test_search_traces_shows_the_call_within_two_seconds(gateway: Gateway, chat:
 @pytest.mark.usefixtures("tracking")
 def test_an_error_is_in_the_trace_with_what_the_provider_said(gateway: Gateway, chat: openai.OpenAI, call: str) -> None:
     with pytest.raises(openai.RateLimitError):
-        chat.chat.completions.create(model="chat", messages=say(call, status=429))
+        chat.chat.completions.create(model="chat", messages=say(call, status=429, retry_after="9"))
     filter = f"metadata.`mlflow.gateway.caller` = '{call}' AND status = 'ERROR'"
     (trace,) = until(
         lambda: mlflow.search_traces(locations=[experiment(gateway, "chat")], filter_string=filter, return_type="list"), 5, "the trace"
