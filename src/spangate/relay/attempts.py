@@ -58,7 +58,7 @@ _KINDS: Mapping[str, Cure] = {
     "upstream_connect_timeout": Cure.elsewhere,
     "upstream_first_byte_timeout": Cure.elsewhere,
     "upstream_idle_timeout": Cure.elsewhere,
-    "upstream_total_timeout": Cure.nothing,  # so was all the time that the call has
+    "upstream_total_timeout": Cure.nothing,  # an answer that takes this long takes as long elsewhere
     # What it is set up to be or to say.
     "upstream_insecure": Cure.elsewhere,
     "upstream_private_address": Cure.elsewhere,
