@@ -3,7 +3,12 @@
 from pathlib import Path
 
 HERE = Path(__file__).parent / "recordings"
-FORMATS = {"openai": "openai.chat", "anthropic": "anthropic.messages"}
+FORMATS = {
+    "openai": "openai.chat",
+    "completions": "openai.completions",
+    "responses": "openai.responses",
+    "anthropic": "anthropic.messages",
+}
 STREAMS = sorted(f"{path.parent.name}/{path.name}" for path in HERE.glob("*/*.sse"))
 LINE_ENDS = {"lf": b"\n", "crlf": b"\r\n", "cr": b"\r"}
 

@@ -10,6 +10,8 @@ from spangate.wire.usage import Usage
 from tests.contract.recorded import STREAMS, format_of, recorded
 
 GPT = "gpt-4o-mini-2024-07-18"
+GPT5 = "gpt-5-mini-2025-08-07"
+INSTRUCT = "gpt-3.5-turbo-instruct:20230824-v2"
 SONNET = "claude-sonnet-4-5-20250929"
 
 
@@ -57,6 +59,45 @@ EVENTS: dict[str, list[Event]] = {
     ],
     "openai/odd.sse": [Started("o1", "m"), Progressed(), Stopped("stop"), said(input=4, output=3), Ended()],
     "openai/small.sse": [Started("s", None), Progressed(), Stopped("stop"), said(input=1, output=2), Ended()],
+    "completions/text.sse": [Started("cmpl-1", INSTRUCT), Progressed(), Stopped("length"), said(input=5, output=7), Ended()],
+    "completions/two_choices.sse": [
+        Started("cmpl-2", "facebook/opt"),
+        Progressed(),
+        said(input=2, output=4),
+        Stopped("stop"),
+        Ended(),
+    ],
+    "completions/small.sse": [Started("s", None), Progressed(), Stopped("stop"), said(input=1, output=2), Ended()],
+    "responses/text.sse": [
+        Started("resp_1", GPT5),
+        Progressed(),
+        said(input=2006, output=300, cache_read=1920, reasoning=128),
+        Stopped("completed"),
+        Ended(),
+    ],
+    "responses/tools.sse": [
+        Started("resp_1", GPT5),
+        Progressed(),
+        said(input=60, output=21, cache_read=0, reasoning=0),
+        Stopped("completed"),
+        Ended(),
+    ],
+    "responses/incomplete.sse": [
+        Started("resp_1", GPT5),
+        Progressed(),
+        said(input=9, output=16, cache_read=0, reasoning=16),
+        Stopped("max_output_tokens"),
+        Ended(),
+    ],
+    "responses/failed.sse": [
+        Started("resp_1", GPT5),
+        Progressed(),
+        Failed("server_error", "The model failed to generate a response."),
+        Ended(),
+    ],
+    "responses/cut.sse": [Started("resp_1", GPT5), Progressed()],
+    "responses/error.sse": [Started("resp_1", GPT5), Progressed(), Failed("rate_limit_exceeded", "Slow down.")],
+    "responses/small.sse": [Progressed(), Started("s", None), said(input=1, output=2), Stopped("completed"), Ended()],
     "anthropic/text.sse": [
         Started("msg_01", SONNET),
         said(input=25, cache_read=0, cache_write=0, cache_write_5m=0, cache_write_1h=0),
@@ -106,6 +147,48 @@ def completion(*choices: dict[str, object], usage: object = None, **more: object
 def message(content: list[object], reason: str | None, usage: object, **more: object) -> dict[str, object]:
     head = {"id": "msg_01", "type": "message", "role": "assistant", "model": SONNET, "content": content}
     return {**head, "stop_reason": reason, "stop_sequence": None, **more, "usage": usage}
+
+
+def spoken(text: str, reason: str | None, index: int = 0, **more: object) -> dict[str, object]:
+    return {"index": index, "text": text, "finish_reason": reason, **more}
+
+
+def old_logprobs(*tokens: tuple[str, float]) -> dict[str, object]:
+    return {
+        "tokens": [token for token, _ in tokens],
+        "token_logprobs": [number for _, number in tokens],
+        "top_logprobs": [{token: number} for token, number in tokens],
+        "text_offset": [0 for _ in tokens],
+    }
+
+
+def text_completion(*choices: dict[str, object], usage: object, **head: object) -> dict[str, object]:
+    return {**head, "object": "text_completion", "choices": list(choices), "usage": usage}
+
+
+def response(status: str, *output: dict[str, object], **more: object) -> dict[str, object]:
+    head = {"id": "resp_1", "object": "response", "created_at": 1763800000, "status": status, "model": GPT5}
+    return {**head, "error": None, "incomplete_details": None, **more, "output": list(output)}
+
+
+def spent(given: int, cached: int, made: int, reasoning: int) -> dict[str, object]:
+    return {
+        "input_tokens": given,
+        "input_tokens_details": {"cached_tokens": cached},
+        "output_tokens": made,
+        "output_tokens_details": {"reasoning_tokens": reasoning},
+        "total_tokens": given + made,
+    }
+
+
+def output_message(status: str, text: str, *annotations: object) -> dict[str, object]:
+    part = {"type": "output_text", "annotations": list(annotations), "logprobs": [], "text": text}
+    return {"id": "msg_1", "type": "message", "status": status, "content": [part], "role": "assistant"}
+
+
+THOUGHT = {"id": "rs_1", "type": "reasoning", "summary": [{"type": "summary_text", "text": "Hmm."}]}
+CITED = {"type": "url_citation", "start_index": 0, "end_index": 5, "url": "https://example.com/", "title": "T"}
+TOOLS = [{"type": "function", "name": "get_weather"}]
 
 
 def logprob(token: str, number: float) -> dict[str, object]:
@@ -218,6 +301,63 @@ ANSWERS: dict[str, dict[str, object]] = {
         "choices": [choice({"content": "é"}, "stop")],
         "usage": {"prompt_tokens": 1, "completion_tokens": 2},
     },
+    "completions/text.sse": text_completion(
+        spoken("\n\nThis is wörld 🌍", "length", logprobs=None),
+        id="cmpl-1",
+        created=1763800000,
+        model=INSTRUCT,
+        usage={"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12},
+    ),
+    "completions/two_choices.sse": text_completion(
+        spoken("Aa", "stop", logprobs=old_logprobs(("A", -0.5), ("a", -1.5))),
+        spoken("Bb", "stop", 1, logprobs=old_logprobs(("B", -0.25), ("b", -2.5)), stop_reason=None),
+        id="cmpl-2",
+        created=1,
+        model="facebook/opt",
+        usage={"prompt_tokens": 2, "completion_tokens": 4, "total_tokens": 6},
+    ),
+    "completions/small.sse": text_completion(spoken("é", "stop"), id="s", usage={"prompt_tokens": 1, "completion_tokens": 2}),
+    "responses/text.sse": response(
+        "completed",
+        THOUGHT,
+        output_message("completed", "Hello, wörld 🌍", CITED),
+        usage=spent(2006, 1920, 300, 128),
+        service_tier="default",
+    ),
+    "responses/tools.sse": response(
+        "completed",
+        {
+            "id": "fc_1",
+            "type": "function_call",
+            "status": "completed",
+            "arguments": '{"city":"Köln"}',
+            "call_id": "call_a",
+            "name": "get_weather",
+        },
+        usage=spent(60, 0, 21, 0),
+        tools=TOOLS,
+    ),
+    "responses/incomplete.sse": response(
+        "incomplete",
+        output_message("incomplete", "Hel"),
+        incomplete_details={"reason": "max_output_tokens"},
+        usage=spent(9, 0, 16, 16),
+    ),
+    # Its last event repeats nothing of what was said: that stays.
+    "responses/failed.sse": response(
+        "failed",
+        output_message("in_progress", "Hel"),
+        error={"code": "server_error", "message": "The model failed to generate a response."},
+    ),
+    "responses/cut.sse": response("in_progress", THOUGHT, output_message("in_progress", "Hello, wörld 🌍")),
+    "responses/error.sse": response("in_progress", output_message("in_progress", "Hel")),
+    "responses/small.sse": {
+        "id": "s",
+        "object": "response",
+        "status": "completed",
+        "output": [{"content": [{"type": "output_text", "text": "é"}]}],
+        "usage": {"input_tokens": 1, "output_tokens": 2},
+    },
     "anthropic/text.sse": message(
         [{"type": "text", "text": "Hello, wörld 🌍"}],
         "end_turn",
@@ -325,6 +465,10 @@ def test_a_plain_answer_says_the_same_as_its_stream() -> None:
         said(input=2006, output=300, cache_read=1920, reasoning=0, audio_input=0, audio_output=0),
         Stopped("stop"),
     ]
+    for name, stream in (("openai.completions", "completions/text.sse"), ("openai.responses", "responses/text.sse")):
+        same = [event for event in EVENTS[stream] if not isinstance(event, Progressed | Ended)]
+        plain = FORMATS[name].parse_answer(recorded(stream.replace(".sse", ".json")))
+        assert sorted(plain, key=repr) == sorted(same, key=repr)
     assert FORMATS["anthropic.messages"].parse_answer(recorded("anthropic/text.json")) == [
         Started("msg_01", SONNET),
         said(input=175, output=15, cache_read=50, cache_write=100, cache_write_5m=60, cache_write_1h=40),

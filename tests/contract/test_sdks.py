@@ -58,6 +58,32 @@ def test_openais_sdk_folds_alike(name: str) -> None:
     assert reported[-1].usage.output == theirs["usage"]["completion_tokens"]
 
 
+def test_openais_sdk_reads_completions_alike() -> None:
+    name = "completions/text.sse"
+    with (
+        replay(name, httpx) as http,
+        openai.OpenAI(api_key="k", base_url="https://example.com", http_client=http) as client,
+    ):
+        chunks = list(client.completions.create(model="m", prompt="x", stream=True))
+    ours, reported = folded(name)
+    assert "".join(choice.text for chunk in chunks for choice in chunk.choices) == ours["choices"][0]["text"]
+    assert chunks[-1].usage is not None
+    assert (chunks[-1].usage.prompt_tokens, chunks[-1].usage.completion_tokens) == (reported[-1].usage.input, reported[-1].usage.output)
+
+
+@pytest.mark.parametrize("name", ["responses/text.sse", "responses/tools.sse"])
+def test_openais_sdk_reads_responses_alike(name: str) -> None:
+    with (
+        replay(name, httpx) as http,
+        openai.OpenAI(api_key="k", base_url="https://example.com", http_client=http) as client,
+    ):
+        events: list[Any] = list(client.responses.create(model="m", input="x", stream=True))
+    ours, reported = folded(name)
+    theirs = events[-1].response
+    assert json.loads(theirs.model_dump_json(exclude_unset=True)) == ours
+    assert (theirs.usage.input_tokens, theirs.usage.output_tokens) == (reported[-1].usage.input, reported[-1].usage.output)
+
+
 @pytest.mark.parametrize("name", ["anthropic/text.sse", "anthropic/thinking_tools.sse"])
 def test_anthropics_sdk_folds_alike(name: str) -> None:
     with (

@@ -36,7 +36,8 @@ class Knobs(msgspec.Struct, frozen=True, kw_only=True):
     tool: bool = False
     crlf: bool = False
     comments: bool = False  # comments and unknown fields between the events
-    size: int = 0  # bytes of padding in each content event
+    size: int = 0  # bytes of padding in each content event; of embeddings: the width of a vector
+    base64: bool = False  # embeddings: as OpenAI's SDK asks for them, set by the server from `encoding_format`
     pace: bool = False  # one write an event, also without a delay
 
     @property
@@ -51,7 +52,7 @@ class Knobs(msgspec.Struct, frozen=True, kw_only=True):
 _KINDS: dict[str, type] = {
     **dict.fromkeys(["n", "input", "output", "cached", "written", "reasoning", "status", "drop", "end", "stall", "err", "size"], int),
     **dict.fromkeys(["delay", "first"], float),
-    **dict.fromkeys(["done", "tool", "crlf", "comments", "pace"], bool),
+    **dict.fromkeys(["done", "tool", "crlf", "comments", "pace", "base64"], bool),
     **dict.fromkeys(["id", "retry_after", "usage"], str),
 }
 

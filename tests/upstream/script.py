@@ -1,10 +1,12 @@
 """What each format says, frame by frame, as its provider does. Pure: a script is made whole before the first byte goes out.
 
-Shapes were taken from the providers' API references (OpenAI chat completions and its streaming object,
-Anthropic messages and its streaming events), as of November 2026.
+Shapes were taken from the providers' API references (OpenAI's chat completions, completions, embeddings and responses with their
+streaming objects, Anthropic messages and its streaming events), as of November 2026.
 """
 
+import base64
 import json
+import struct
 from functools import lru_cache
 
 import msgspec
@@ -51,6 +53,14 @@ def script(format: str, knobs: Knobs, model: str, stream: bool, ask_usage: bool)
     match format:
         case "openai.chat":
             return _openai_stream(knobs, model, ask_usage) if stream else _openai_plain(knobs, model)
+        case "openai.completions":
+            return _completions_stream(knobs, model, ask_usage) if stream else _completions_plain(knobs, model)
+        case "openai.embeddings":
+            return _embeddings(knobs, model)
+        case "openai.responses":
+            return _responses_stream(knobs, model) if stream else _responses_plain(knobs, model)
+        case "openai.compaction":
+            return _compaction(knobs)
         case "anthropic.messages":
             return _anthropic_stream(knobs, model) if stream else _anthropic_plain(knobs, model)
         case _:
@@ -73,7 +83,7 @@ def _refusal(format: str, knobs: Knobs) -> Script:
     headers: list[tuple[bytes, bytes]] = [(b"content-type", b"application/json")]
     if knobs.retry_after is not None:
         headers.append((b"retry-after", knobs.retry_after.encode()))
-    if format == "openai.chat":
+    if format.startswith("openai."):
         headers.append((b"x-ratelimit-remaining-requests", b"0"))
         kind = {429: "tokens", 401: "invalid_request_error", 400: "invalid_request_error"}.get(knobs.status, "server_error")
         error: dict[str, object] = {
@@ -175,6 +185,175 @@ def _openai_stream(knobs: Knobs, model: str, ask_usage: bool) -> Script:
         frames.append(_data(b"[DONE]", knobs))
     fault = {"error": {"message": "replayed fault midway", "type": "server_error", "param": None, "code": None}}
     return Script(200, _STREAM, b"", tuple(frames), tuple(content), _data(_json(fault), knobs))
+
+
+# ---------------------------------------------------------------- openai.completions
+
+
+def _completions_head(model: str) -> dict[str, object]:
+    return {"id": "cmpl-@call@", "object": "text_completion", "created": CREATED, "model": f"{model}-2026-01-01"}
+
+
+def _text_choice(text: str, reason: str | None) -> dict[str, object]:
+    return {"text": text, "index": 0, "logprobs": None, "finish_reason": reason}
+
+
+def _completions_plain(knobs: Knobs, model: str) -> Script:
+    answer = {**_completions_head(model), "choices": [_text_choice("".join(_text(knobs)), "stop")]}
+    if knobs.usage != "none":
+        answer["usage"] = _openai_usage(knobs)
+    return Script(200, ((b"content-type", b"application/json"),), _json(answer))
+
+
+def _completions_stream(knobs: Knobs, model: str, ask_usage: bool) -> Script:
+    def chunk(choices: list[object], usage: object = ...) -> bytes:
+        frame = {**_completions_head(model), "choices": choices}
+        if usage is not ...:
+            frame["usage"] = usage
+        elif ask_usage:
+            frame["usage"] = None
+        return _data(_json(frame), knobs)
+
+    frames = [chunk([_text_choice(text, None)]) for text in _text(knobs)]
+    content = tuple(range(len(frames)))
+    if knobs.usage == "choices":
+        frames.append(chunk([_text_choice("", "stop")], _openai_usage(knobs)))
+    else:
+        frames.append(chunk([_text_choice("", "stop")]))
+        if ask_usage and knobs.usage != "none":
+            frames.append(chunk([], _openai_usage(knobs)))
+    if knobs.done:
+        frames.append(_data(b"[DONE]", knobs))
+    fault = {"error": {"message": "replayed fault midway", "type": "server_error", "param": None, "code": None}}
+    return Script(200, _STREAM, b"", tuple(frames), content, _data(_json(fault), knobs))
+
+
+# ---------------------------------------------------------------- openai.embeddings
+
+
+def _embeddings(knobs: Knobs, model: str) -> Script:
+    """`n` vectors, each as wide as `size` says, or of four numbers."""
+    numbers = [round((place % 17 - 8) / 16, 6) for place in range(knobs.size or 4)]
+    vector = base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode() if knobs.base64 else numbers
+    answer: dict[str, object] = {
+        "object": "list",
+        "data": [{"object": "embedding", "index": place, "embedding": vector} for place in range(knobs.n)],
+        "model": f"{model}-2026-01-01",
+    }
+    if knobs.usage != "none":
+        given_in, _ = _odd(knobs)
+        answer["usage"] = None if knobs.usage == "null" else {"prompt_tokens": given_in, "total_tokens": given_in}
+    return Script(200, ((b"content-type", b"application/json"),), _json(answer))
+
+
+# ---------------------------------------------------------------- openai.responses
+
+
+def _responses_usage(knobs: Knobs) -> dict[str, object] | None:
+    if knobs.usage == "null":
+        return None
+    given_in, given_out = _odd(knobs)
+    return {
+        "input_tokens": given_in,
+        "input_tokens_details": {"cached_tokens": knobs.cached, "cache_write_tokens": knobs.written},
+        "output_tokens": given_out,
+        "output_tokens_details": {"reasoning_tokens": knobs.reasoning},
+        "total_tokens": given_in + given_out,  # type: ignore[operator]
+    }
+
+
+def _response(knobs: Knobs, model: str, status: str, output: list[object]) -> dict[str, object]:
+    answer: dict[str, object] = {
+        "id": "resp_@call@",
+        "object": "response",
+        "created_at": CREATED,
+        "status": status,
+        "background": False,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "max_output_tokens": None,
+        "model": f"{model}-2026-01-01",
+        "output": output,
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "reasoning": {"effort": None, "summary": None},
+        "service_tier": "default",
+        "store": True,
+        "temperature": 1.0,
+        "text": {"format": {"type": "text"}, "verbosity": "medium"},
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+        "truncation": "disabled",
+    }
+    if knobs.usage != "none":
+        answer["usage"] = None if status == "in_progress" else _responses_usage(knobs)
+    return {**answer, "user": None, "metadata": {}}
+
+
+def _response_item(knobs: Knobs, *, begun: bool = False) -> dict[str, object]:
+    """A message or a tool call, as it is when it begins and when it is done."""
+    status = "in_progress" if begun else "completed"
+    if knobs.tool:
+        said = "" if begun else "".join(ARGUMENTS)
+        return {
+            "id": "fc_@call@",
+            "type": "function_call",
+            "status": status,
+            "arguments": said,
+            "call_id": "call_@call@",
+            "name": "weather",
+        }
+    content = [] if begun else [_response_part("".join(_text(knobs)))]
+    return {"id": "msg_@call@", "type": "message", "status": status, "content": content, "role": "assistant"}
+
+
+def _response_part(text: str) -> dict[str, object]:
+    return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
+
+
+def _responses_plain(knobs: Knobs, model: str) -> Script:
+    body = _response(knobs, model, "completed", [_response_item(knobs)])
+    return Script(200, ((b"content-type", b"application/json"),), _json(body))
+
+
+def _responses_stream(knobs: Knobs, model: str) -> Script:
+    begun = _response(knobs, model, "in_progress", [])
+    at: dict[str, object] = {"item_id": "fc_@call@" if knobs.tool else "msg_@call@", "output_index": 0}
+    events: list[dict[str, object]] = [
+        {"type": "response.created", "response": begun},
+        {"type": "response.in_progress", "response": begun},
+        {"type": "response.output_item.added", "output_index": 0, "item": _response_item(knobs, begun=True)},
+    ]
+    if knobs.tool:
+        first = len(events)
+        events += [{"type": "response.function_call_arguments.delta", **at, "delta": part} for part in ARGUMENTS]
+        content = range(first, len(events))
+        events.append({"type": "response.function_call_arguments.done", **at, "arguments": "".join(ARGUMENTS)})
+    else:
+        at["content_index"] = 0
+        events.append({"type": "response.content_part.added", **at, "part": _response_part("")})
+        first, whole = len(events), "".join(_text(knobs))
+        events += [{"type": "response.output_text.delta", **at, "delta": text, "logprobs": []} for text in _text(knobs)]
+        content = range(first, len(events))
+        events.append({"type": "response.output_text.done", **at, "text": whole, "logprobs": []})
+        events.append({"type": "response.content_part.done", **at, "part": _response_part(whole)})
+    item = _response_item(knobs)
+    events.append({"type": "response.output_item.done", "output_index": 0, "item": item})
+    events.append({"type": "response.completed", "response": _response(knobs, model, "completed", [item])})
+    frames = [_data(_json({**event, "sequence_number": n}), knobs, str(event["type"])) for n, event in enumerate(events)]
+    said = {"type": "server_error", "code": "server_error", "message": "replayed fault midway", "param": None}
+    fault = _data(_json({"type": "error", "error": said, "sequence_number": 99}), knobs, "error")
+    return Script(200, _STREAM, b"", tuple(frames), tuple(content), fault)
+
+
+def _compaction(knobs: Knobs) -> Script:
+    item = {"id": "cmp_@call@", "type": "compaction", "encrypted_content": "gAAAAA"}
+    body = {"id": "resp_@call@", "object": "response.compaction", "created_at": CREATED, "output": [item]}
+    if knobs.usage != "none":
+        body["usage"] = _responses_usage(knobs)
+    return Script(200, ((b"content-type", b"application/json"),), _json(body))
 
 
 # ---------------------------------------------------------------- anthropic.messages

@@ -1,6 +1,7 @@
 """The replay upstream's process: `python -m tests.upstream.server` prints its address, serves until its stdin closes.
 
-POST …/chat/completions and …/messages, under any prefix. GET /stats: sums. GET /served?after=N: one row a call,
+POST …/chat/completions, …/completions, …/embeddings, …/responses, …/responses/compact and …/messages, under any prefix.
+GET /stats: sums. GET /served?after=N: one row a call,
 in the order in which they were received whole. GET /requests/ID: the last request with that mark, byte for byte.
 Raw asyncio and httptools, because the bench's upstream must cost less than what is measured.
 """
@@ -25,10 +26,21 @@ from .script import ID, Script, script
 
 MODEL = re.compile(rb'"model"\s*:\s*"((?:[^"\\]|\\.)*)"')
 STREAM = re.compile(rb'"stream"\s*:\s*true')
+BASE64 = re.compile(rb'"encoding_format"\s*:\s*"base64"')
 ASK = re.compile(rb'"include_usage"\s*:\s*true')
 KEPT = 2000  # whole requests, newest: enough for a test to look at its own
 REASONS = {200: b"OK", 400: b"Bad Request", 401: b"Unauthorized", 404: b"Not Found", 429: b"Too Many Requests", 503: b"Service Unavailable"}
-FORMATS = {b"chat/completions": "openai.chat", b"messages": "anthropic.messages"}
+# By the end of the path; the first that fits.
+FORMATS = {
+    b"/chat/completions": "openai.chat",
+    b"/completions": "openai.completions",
+    b"/embeddings": "openai.embeddings",
+    b"/responses": "openai.responses",
+    b"/responses/compact": "openai.compaction",
+    b"/messages": "anthropic.messages",
+}
+ON_REQUEST = {"openai.chat", "openai.completions"}  # the others' streams say usage unasked
+PLAIN = {"openai.embeddings", "openai.compaction"}
 
 
 class Served(msgspec.Struct):
@@ -185,20 +197,22 @@ class Connection(asyncio.Protocol):
         except ValueError as exc:
             self.write_json(400, {"error": {"message": f"knobs: {exc}", "type": "invalid_request_error"}})
             return
-        stream = STREAM.search(body) is not None
+        stream = format not in PLAIN and STREAM.search(body) is not None
         books = self.books
         n = len(books.served) + 1
         given_in, given_out = asked.tokens
-        row = Served(n, asked.id, format, model, stream, asked.status, given_in, given_out, time.time(), request_id=f"req_{n:08d}")
+        if format == "openai.embeddings":
+            given_out = 0
+        named = "openai.responses" if format == "openai.compaction" else format
+        row = Served(n, asked.id, named, model, stream, asked.status, given_in, given_out, time.time(), request_id=f"req_{n:08d}")
         books.served.append(row)
         books.kept[asked.id] = (headers, body, path.decode("latin-1"))
         if len(books.kept) > KEPT:
             books.kept.popitem(last=False)
         self.row = row
         # The id leaves the key, so that a thousand calls of one kind share one script; the counts stay in it.
-        kind = msgspec.structs.replace(asked, id="", input=given_in, output=given_out)
-        # Anthropic's streams say it unasked.
-        ask = format != "openai.chat" or ASK.search(body) is not None
+        kind = msgspec.structs.replace(asked, id="", input=given_in, output=given_out, base64=BASE64.search(body) is not None)
+        ask = format not in ON_REQUEST or ASK.search(body) is not None
         spoken = script(format, kind, model.partition(";")[0], stream, ask)
         if asked.first or asked.delay or asked.pace or asked.drop is not None or asked.stall is not None:
             self.task = asyncio.get_running_loop().create_task(self.play(row, asked, spoken, ask))

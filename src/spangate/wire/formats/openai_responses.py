@@ -260,11 +260,12 @@ class Decoder(SseDecoder):
     def _end(self, kind: str, response: dict[str, object], size: int, events: list[Event]) -> None:
         if response.get("output"):
             self._progress(events)
-        if size <= self._limit:
+        # One that failed may repeat nothing of what it had said.
+        if size <= self._limit and (response.get("output") or not self._items):
             self._whole = response
         elif self._fold is not None:
             self._envelope.put(response, _NOT_OF_ENVELOPE)
-            self._fold.truncated = True
+            self._fold.truncated = self._fold.truncated or size > self._limit
         if kind == "response.failed":
             events.append(_failure(response.get("error")))
         else:
