@@ -304,16 +304,12 @@ def _response_events(answer: _Answer) -> Iterator[bytes]:
 
 
 def _compaction(answer: _Answer) -> Json:
-    """What was said, in place of the encrypted summary that only a real provider can make and read."""
-    kept: Json = {"type": "message", "status": "completed", "role": "user", "content": [{"type": "input_text", "text": answer.asked[-1]}]}
+    """What stands for all that was said: opaque, as only a real provider can make it and read it."""
     return {
         "id": f"resp_simulated_{answer.id}",
         "object": "response.compaction",
         "created_at": answer.created,
-        "output": [
-            {**kept, "id": f"msg_simulated_{answer.id}"},
-            {"id": f"cmp_simulated_{answer.id}", "type": "compaction", "encrypted_content": "simulated"},
-        ],
+        "output": [{"id": f"cmp_simulated_{answer.id}", "type": "compaction", "encrypted_content": f"simulated-{answer.id}"}],
         "usage": _response_usage(answer),
     }
 

@@ -214,6 +214,24 @@ def test_makes_the_same_ids_again_and_another_for_each_attempt() -> None:
     assert all(len(span_id) == 16 and int(span_id, 16) for span_id in ids)
 
 
+@pytest.mark.parametrize(
+    ("format", "request_type", "path", "said"),
+    [
+        ("openai.completions", "passthrough/model/openai-completions", "/v1/completions", ("openai_completions", None, "text_completion")),
+        ("openai.embeddings", "passthrough/model/openai-embeddings", "/v1/embeddings", ("openai_embeddings", None, "embeddings")),
+        ("openai.embeddings", "unified/embeddings", "/gateway/e/mlflow/invocations", (None, "embeddings", "embeddings")),
+        ("openai.responses", "passthrough/model/openai-responses", "/v1/responses", ("openai_responses", None, "chat")),
+        ("openai.responses", "passthrough/model/openai-responses", "/v1/responses/compact", ("openai_responses_compact", None, "chat")),
+    ],
+)
+def test_names_the_operation_as_mlflow_and_opentelemetry_do(
+    format: str, request_type: str, path: str, said: tuple[str | None, str | None, str]
+) -> None:
+    exchange = change(request_type=request_type, path=path, stream=False, attempts=(change_attempt(format=format),))
+    child = spans(exchange, None)[1].attributes
+    assert (child.get("action"), child.get("method"), child["gen_ai.operation.name"]) == said
+
+
 # ---------------------------------------------------------------- how it ends
 
 
@@ -324,6 +342,11 @@ def test_keeps_the_text_of_a_body_that_was_cut() -> None:
         (b'{"messages":[{"role":"user","content":null}]}', '{"messages":[{"role":"user","content":null}]}'),
         (b'{"messages":[{"role":"user","content":"cut of', '{"messages":[{"role":"user","content":"cut of'),
         (b'{"messages":7}', '{"messages":7}'),
+        (b'{"input":"to embed"}', "to embed"),
+        (b'{"input":["one","two"]}', "one\ntwo"),
+        (b'{"input":[1,2]}', '{"input":[1,2]}'),
+        (b'{"prompt":"Once upon"}', "Once upon"),
+        (b'{"input":[{"role":"user","content":[{"type":"input_text","text":"a"}]},{"type":"function_call_output","output":"b"}]}', "a"),
         (b'{"messages":[7,null,[]]}', '{"messages":[7,null,[]]}'),
         (b"[]", "[]"),
         (b"", ""),
@@ -343,6 +366,10 @@ def test_previews_the_last_words_of_the_user(body: bytes, preview: str) -> None:
         (b'{"choices":[{"message":{"content":null,"tool_calls":[]}}]}', '{"choices":[{"message":{"content":null,"tool_calls":[]}}]}'),
         (b'{"content":[{"type":"thinking","thinking":"hm"},{"type":"text","text":"Hi"},{"type":"text","text":"you"}]}', "Hi\nyou"),
         (b'{"choices":null}', '{"choices":null}'),
+        (b'{"choices":[{"text":" there was"}]}', " there was"),
+        (b'{"output":[{"type":"reasoning","content":[]},{"type":"message","content":[{"type":"output_text","text":"Hi"}]}]}', "Hi"),
+        (b'{"output":[{"type":"message","content":[{"type":"refusal","refusal":"No."}]}]}', "No."),
+        (b'{"output":[{"type":"function_call"}]}', '{"output":[{"type":"function_call"}]}'),
         (b"null", "null"),
     ],
 )

@@ -1,7 +1,12 @@
+import base64
 import json
+import math
+import struct
 from typing import Any
 
 import pytest
+from openai.types import Completion, CreateEmbeddingResponse
+from openai.types.responses import CompactedResponse, Response
 
 from spangate.relay.simulated import SimulatedTransport
 from spangate.relay.upstream import Incoming, Outgoing
@@ -12,13 +17,19 @@ from spangate.wire.usage import Usage
 
 from .fakes import whole
 
-CHAT, MESSAGES = "simulated://in-process/v1/chat/completions", "simulated://in-process/v1/messages"
+BASE = "simulated://in-process/v1"
+CHAT, MESSAGES = f"{BASE}/chat/completions", f"{BASE}/messages"
+COMPLETIONS, EMBEDDINGS, RESPONSES = f"{BASE}/completions", f"{BASE}/embeddings", f"{BASE}/responses"
 USAGE = Usage(input=2, output=13, cache_read=0, reasoning=0, audio_input=0, audio_output=0)
 
 
 async def answer(url: str, **body: Any) -> Incoming:
-    asked = {"model": "m", "messages": [{"role": "user", "content": "hi there"}], **body}
-    return await SimulatedTransport(now=lambda: 1_700_000_000.5).send(Outgoing(url=url, headers={}, body=json.dumps(asked).encode()))
+    return await asked(url, **{"messages": [{"role": "user", "content": "hi there"}], **body})
+
+
+async def asked(url: str, **body: Any) -> Incoming:
+    said = json.dumps({"model": "m", **body}).encode()
+    return await SimulatedTransport(now=lambda: 1_700_000_000.5).send(Outgoing(url=url, headers={}, body=said))
 
 
 def streamed(format: str, stream: bytes) -> tuple[list[Event], dict[str, Any], bool]:
@@ -76,6 +87,77 @@ async def test_anthropic_stream_folds_to_the_plain_answer() -> None:
     assert folded["usage"]["output_tokens"] == plain["usage"]["output_tokens"] == 13
 
 
+async def test_completion_stream_folds_to_the_plain_answer() -> None:
+    body = await whole(await asked(COMPLETIONS, prompt="hi there"))
+    plain = json.loads(body)
+    assert plain["choices"][0]["text"] == "This is a simulated answer: no model was called. You said: hi there"
+    assert FORMATS["openai.completions"].parse_answer(body) == [Started(plain["id"], "simulated/m"), UsageReported(USAGE), Stopped("stop")]
+    stream = await whole(await asked(COMPLETIONS, prompt="hi there", stream=True, stream_options={"include_usage": True}))
+    events, folded, finished = streamed("openai.completions", stream)
+    assert finished
+    assert [event for event in events if not isinstance(event, Started)] == [Progressed(), Stopped("stop"), UsageReported(USAGE), Ended()]
+    assert {**folded, "id": ""} == {**plain, "id": ""}
+    assert b"usage" not in await whole(await asked(COMPLETIONS, prompt="hi there", stream=True))
+
+
+async def test_embeddings_mean_nothing_and_are_the_same_for_the_same_text() -> None:
+    body = await whole(await asked(EMBEDDINGS, input=["a b", "c", "a b"], dimensions=16, stream=True))
+    said = json.loads(body)
+    first, second, third = [one["embedding"] for one in said["data"]]
+    assert (first, len(first), [one["index"] for one in said["data"]]) == (third, 16, [0, 1, 2])
+    assert first != second
+    assert math.hypot(*first) == pytest.approx(1, abs=1e-5)
+    assert FORMATS["openai.embeddings"].parse_answer(body) == [Started(None, "simulated/m"), UsageReported(Usage(input=5, output=0))]
+
+
+async def test_embeddings_in_base64_as_the_sdk_asks_for_them() -> None:
+    plain = json.loads(await whole(await asked(EMBEDDINGS, input="a b")))["data"][0]["embedding"]
+    packed = json.loads(await whole(await asked(EMBEDDINGS, input="a b", encoding_format="base64")))["data"][0]["embedding"]
+    assert struct.unpack("<8f", base64.b64decode(packed)) == pytest.approx(plain)
+
+
+async def test_response_stream_folds_to_the_plain_answer() -> None:
+    given = {"instructions": "Be brief.", "input": [{"role": "user", "content": [{"type": "input_text", "text": "hi there"}]}]}
+    body = await whole(await asked(RESPONSES, **given))
+    plain = json.loads(body)
+    usage = Usage(input=4, output=13, cache_read=0, cache_write=0, reasoning=0)
+    text = plain["output"][0]["content"][0]["text"]
+    assert text.endswith("You said: hi there")
+    assert FORMATS["openai.responses"].parse_answer(body) == [
+        Started(plain["id"], "simulated/m"),
+        UsageReported(usage),
+        Stopped("completed"),
+    ]
+    events, folded, finished = streamed("openai.responses", await whole(await asked(RESPONSES, **given, stream=True)))
+    assert finished
+    assert events[1:] == [Progressed(), UsageReported(usage), Stopped("completed"), Ended()]
+    assert (folded["output"][0]["content"][0]["text"], folded["usage"]) == (text, plain["usage"])
+
+
+async def test_a_response_stops_at_the_limit() -> None:
+    _, folded, _ = streamed("openai.responses", await whole(await asked(RESPONSES, input="hi", max_output_tokens=3, stream=True)))
+    assert (folded["status"], folded["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
+
+
+async def test_a_compaction_keeps_the_last_words() -> None:
+    said = json.loads(await whole(await asked(RESPONSES + "/compact", input="hi there")))
+    assert (said["object"], said["output"][0]["content"][0]["text"]) == ("response.compaction", "hi there")
+    assert said["usage"]["input_tokens"] == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "given"),
+    [
+        (Completion, "/completions", {"prompt": "hi"}),
+        (CreateEmbeddingResponse, "/embeddings", {"input": "hi"}),
+        (Response, "/responses", {"input": "hi"}),
+        (CompactedResponse, "/responses/compact", {"input": "hi"}),
+    ],
+)
+async def test_the_sdks_own_models_miss_nothing(kind: Any, url: str, given: dict[str, Any]) -> None:
+    kind.model_validate_json(await whole(await asked(BASE + url, **given)))
+
+
 @pytest.mark.parametrize(("url", "key", "reason"), [(CHAT, "max_tokens", "length"), (MESSAGES, "max_tokens", "max_tokens")])
 async def test_stops_at_the_limit(url: str, key: str, reason: str) -> None:
     text = (await whole(await answer(url, **{key: 3}))).decode()
@@ -88,7 +170,7 @@ async def test_the_same_request_gives_the_same_bytes() -> None:
     assert await whole(await answer(CHAT, stream=True)) == await whole(await answer(CHAT, stream=True))
 
 
-@pytest.mark.parametrize("url", [CHAT, MESSAGES])
+@pytest.mark.parametrize("url", [CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, MESSAGES])
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"messages": []}', b'{"messages": 3}'])
 async def test_bad_requests_are_refused_in_the_formats_shape(url: str, body: bytes) -> None:
     incoming = await SimulatedTransport().send(Outgoing(url=url, headers={}, body=body))

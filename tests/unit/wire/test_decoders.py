@@ -284,6 +284,93 @@ def test_anthropic_blocks_are_bounded() -> None:
     assert len(answer("anthropic.messages", *frames)[0]["content"]) == anthropic_messages.BLOCKS
 
 
+# ---------------------------------------------------------------- openai.responses
+
+
+def item(text: object = "", **more: object) -> dict[str, object]:
+    return {"id": "m", "type": "message", "content": [{"type": "output_text", "text": text}], **more}
+
+
+def test_a_response_is_what_its_last_event_repeats() -> None:
+    whole = {"id": "r", "status": "completed", "output": [item("all of it")], "novelty": [1]}
+    steps = [
+        {"type": "response.created", "response": {"id": "r", "status": "in_progress"}},
+        {"type": "response.output_text.delta", "delta": "something else"},
+        {"type": "response.completed", "response": whole},
+    ]
+    assert answer("openai.responses", *steps) == (whole, False)
+
+
+def test_a_response_too_large_to_be_kept_is_what_its_deltas_said_so_far() -> None:
+    steps = [
+        {"type": "response.output_text.delta", "delta": "abc"},
+        {"type": "response.completed", "response": {"id": "r", "status": "completed", "output": [item("x" * 300)]}},
+    ]
+    folded, truncated = answer("openai.responses", *steps, fold_limit=200)
+    assert (folded["id"], folded["output"], truncated) == ("r", [{"content": [{"type": "output_text", "text": "abc"}]}], True)
+
+
+def test_the_items_of_a_cut_response_are_as_large_as_there_is_room() -> None:
+    added = [{"type": "response.output_item.added", "output_index": place, "item": item("x" * 40)} for place in range(9)]
+    folded, truncated = answer("openai.responses", *added, fold_limit=300)
+    assert (len(folded["output"]), truncated) == (2, True)
+
+
+def test_an_item_that_is_done_replaces_its_deltas() -> None:
+    steps = [
+        {"type": "response.output_item.added", "output_index": 1, "item": {"type": "message", "content": []}},
+        {"type": "response.refusal.delta", "output_index": 1, "content_index": 0, "delta": "N"},
+        {"type": "response.refusal.delta", "output_index": 1, "content_index": 0, "delta": "o"},
+    ]
+    said = [{"type": "refusal", "refusal": "No"}]
+    assert answer("openai.responses", *steps)[0]["output"] == [{"type": "message", "content": said}]
+    done = {"type": "response.output_item.done", "output_index": 1, "item": item("Yes")}
+    assert answer("openai.responses", *steps, done)[0]["output"] == [item("Yes")]
+
+
+@pytest.mark.parametrize("fold_limit", [0, 1 << 20])
+@pytest.mark.parametrize(
+    ("frames", "events"),
+    [
+        ([{"type": "response.completed"}], [ODD]),
+        ([b"event: response.novelty\ndata: 5\n\n"], [ODD]),
+        ([b"event: novelty\ndata: 5\n\n"], []),
+        ([b"data: [DONE]\n\n"], []),
+        ([{"error": {"message": "m", "type": "t"}}], [Failed("t", "m")]),
+        ([b'event: error\ndata: {"message": "m"}\n\n'], [Failed("error", "m")]),
+        ([{"type": "response.failed", "response": {"id": "r", "error": "text"}}], [Started("r", None), Failed("error", "text"), Ended()]),
+        (
+            [{"type": "response.completed", "response": {"id": "r"}}, {"type": "error", "message": "too late"}],
+            [Started("r", None), Stopped("completed"), Ended()],
+        ),
+        (
+            [{"type": "response.output_item.added", "item": {"type": "function_call"}}, {"type": "response.novelty.delta", "delta": "x"}],
+            [Progressed()],
+        ),
+    ],
+)
+def test_steps_of_a_response(frames: list[Frame], events: list[Event], fold_limit: int) -> None:
+    assert read("openai.responses", *frames, fold_limit=fold_limit)[1] == events
+
+
+def test_the_last_event_of_a_response_may_be_larger_than_any_step() -> None:
+    picture = {"type": "response.completed", "response": {"id": "r", "usage": {"input_tokens": 1}, "output": ["x" * (LIMIT + 1)]}}
+    decoder, events = read("openai.responses", picture, fold_limit=0)
+    assert (decoder.finished, UsageReported(Usage(input=1)) in events) == (True, True)
+
+
+# ---------------------------------------------------------------- openai.embeddings
+
+
+@pytest.mark.parametrize("fold_limit", [0, 1 << 20])
+def test_embeddings_that_come_as_a_stream_are_read_all_the_same(fold_limit: int) -> None:
+    frames = [{"data": [], "model": "m"}, {"data": []}, b"data: [DONE]\n\n"]
+    decoder, events = read("openai.embeddings", *frames, fold_limit=fold_limit)
+    assert events == [Progressed(), Started(None, "m"), Ended()]
+    assert decoder.finished
+    assert decoder.answer() == ((b'{"data":[],"model":"m"}', False) if fold_limit else None)
+
+
 # ---------------------------------------------------------------- plain
 
 
@@ -301,6 +388,21 @@ def test_a_plain_answer_that_is_none(name: str, body: bytes) -> None:
         ("openai.chat", {"choices": [{"finish_reason": None}, {"finish_reason": "stop"}]}, [Stopped("stop")]),
         ("openai.chat", {"error": {"message": "m", "type": "t"}}, [Failed("t", "m")]),
         ("openai.chat", {"usage": {"prompt_tokens": -1}}, [UsageReported(Usage(invalid=("input",)))]),
+        ("openai.completions", {"id": "a", "choices": [{"text": "x", "finish_reason": "stop"}]}, [Started("a", None), Stopped("stop")]),
+        ("openai.embeddings", {"data": [], "model": "m"}, [Started(None, "m")]),
+        ("openai.embeddings", {"data": [], "usage": {"prompt_tokens": 1, "total_tokens": 1}}, [UsageReported(Usage(input=1, output=0))]),
+        ("openai.embeddings", {"error": {"message": "m", "type": "t"}}, [Failed("t", "m")]),
+        ("openai.responses", {}, []),
+        ("openai.responses", {"id": "r", "status": "queued"}, [Started("r", None)]),
+        ("openai.responses", {"id": "r", "status": "cancelled"}, [Started("r", None), Stopped("cancelled")]),
+        ("openai.responses", {"id": "r", "status": "incomplete", "incomplete_details": {"reason": "content_filter"}},
+         [Started("r", None), Stopped("content_filter")]),
+        ("openai.responses", {"id": "r", "status": "failed", "error": {"code": "c", "message": "m"}},
+         [Started("r", None), Failed("c", "m")]),
+        ("openai.responses", {"id": "r", "status": "failed", "error": None},
+         [Started("r", None), Failed("error", "The provider reported an error in its stream.")]),
+        ("openai.responses", {"error": {"message": "m", "type": "t"}}, [Failed("t", "m")]),
+        ("openai.responses", {"object": "response.compaction", "usage": {"input_tokens": 1}}, [UsageReported(Usage(input=1))]),
         ("anthropic.messages", {}, []),
         ("anthropic.messages", {"model": "m", "stop_reason": None}, [Started(None, "m")]),
         ("anthropic.messages", {"id": "i", "stop_reason": "x", "usage": {"input_tokens": 1}},
@@ -378,7 +480,8 @@ STEPS = [
 STEP = st.fixed_dictionaries(
     {"type": st.sampled_from(STEPS).map("response.".__add__)},
     optional={
-        "response": st.fixed_dictionaries({}, optional=dict.fromkeys(["id", "status", "output", "usage", "error", "model"], VALUES)) | VALUES,
+        "response": st.fixed_dictionaries({}, optional=dict.fromkeys(["id", "status", "output", "usage", "error", "model"], VALUES))
+        | VALUES,
         **dict.fromkeys(["item", "part", "delta", "error"], VALUES),
         **dict.fromkeys(["output_index", "content_index"], st.integers(0, 3) | VALUES),
     },

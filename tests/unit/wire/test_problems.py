@@ -50,6 +50,19 @@ def test_a_fault_midway_is_one_frame() -> None:
     assert ANTHROPIC.render_problem_event(problem, "c") == b"event: error\ndata: " + ANTHROPIC.render_problem(problem, "c") + b"\n\n"
 
 
+def test_a_fault_midway_of_a_response_is_openais_event_and_what_the_sdk_raises_by() -> None:
+    event = FORMATS["openai.responses"].render_problem_event(Interrupted(502, "upstream_cut", "The provider stopped."), "c")
+    assert event.startswith(b"event: error\ndata: ")
+    assert json.loads(event.partition(b"data: ")[2]) == {
+        "type": "error",
+        "code": "upstream_cut",
+        "message": "The provider stopped.",
+        "param": None,
+        "sequence_number": 0,
+        "error": {"message": "The provider stopped.", "type": "server_error", "param": None, "code": "upstream_cut", "call_id": "c"},
+    }
+
+
 def test_a_problem_with_half_a_surrogate_pair_is_rendered() -> None:
     assert json.loads(OPENAI.render_problem(Refusal(400, "k", "\ud800"), "c"))["error"]["message"] == "\ufffd"
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spangate.wire import counting
-from spangate.wire.formats import anthropic_messages, openai_chat
+from spangate.wire.formats import anthropic_messages, openai_chat, openai_embeddings, openai_responses
 from spangate.wire.usage import CEILING, Usage, count
 
 
@@ -73,6 +73,47 @@ OPENAI = [
 @pytest.mark.parametrize(("wire", "usage"), OPENAI)
 def test_openais_usage(wire: object, usage: Usage | None) -> None:
     assert openai_chat.parse_usage(wire) == usage
+
+
+RESPONSES = [
+    (None, None),
+    (5, Usage(invalid=("usage",))),
+    ({}, Usage()),
+    (
+        {
+            "input_tokens": 11,
+            "input_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 2},
+            "output_tokens": 7,
+            "output_tokens_details": {"reasoning_tokens": 1},
+            "total_tokens": 18,
+        },
+        Usage(input=11, output=7, cache_read=3, cache_write=2, reasoning=1),
+    ),
+    ({"input_tokens": 1, "input_tokens_details": {"cached_tokens": 3}}, Usage(input=1, invalid=("cache_read",))),
+    ({"output_tokens": "x", "output_tokens_details": 5}, Usage(invalid=("output",))),
+]
+
+
+@pytest.mark.parametrize(("wire", "usage"), RESPONSES)
+def test_usage_of_responses(wire: object, usage: Usage | None) -> None:
+    assert openai_responses.parse_usage(wire) == usage
+
+
+EMBEDDINGS = [
+    (None, None),
+    (5, Usage(invalid=("usage",))),
+    ({}, Usage()),
+    ({"prompt_tokens": 5, "total_tokens": 5}, Usage(input=5, output=0)),
+    ({"prompt_tokens": 5}, Usage(input=5)),
+    ({"prompt_tokens": 5, "total_tokens": 7}, Usage(input=5)),
+    ({"prompt_tokens": 5, "completion_tokens": 0, "total_tokens": 5}, Usage(input=5, output=0)),
+    ({"prompt_tokens": -5, "total_tokens": -5}, Usage(invalid=("input",))),
+]
+
+
+@pytest.mark.parametrize(("wire", "usage"), EMBEDDINGS)
+def test_usage_of_embeddings(wire: object, usage: Usage | None) -> None:
+    assert openai_embeddings.parse_usage(wire) == usage
 
 
 ANTHROPIC = [
