@@ -161,6 +161,14 @@ async def test_the_second_stream_is_relayed_whole_with_nothing_of_the_first() ->
     assert world.exchange.first_token == world.exchange.attempts[1].first_token
 
 
+async def test_what_an_attempt_began_is_not_taken_for_the_beginning_of_the_next() -> None:
+    world = World(200, SSE, [b'data: {"error": {"message": "full", "code": "server_error"}}\n\n'])
+    world.answers = [world.says(200, JSON, b'{"id": "c-1"}')]
+    reply = await world.call(FALL_STREAM, "mlflow.chat")
+    assert (reply.status, problem(reply)["code"]) == (500, "server_error")
+    assert [tried.fault and tried.fault.kind for tried in world.exchange.attempts] == ["malformed_answer", "server_error"]
+
+
 async def test_nothing_is_tried_again_once_the_client_has_a_piece() -> None:
     world = World()
     world.answers = [world.says(200, SSE, ROLE, Interrupted(502, "upstream_dropped", "Gone.")), ZeroDivisionError("a second attempt")]
