@@ -23,7 +23,12 @@ SHAPES = [
     {"usage": "choices", "done": False},
     {"n": 4, "size": 300_000},
 ]
-FORMATS = {"openai": ("chat", "/v1/chat/completions"), "anthropic": ("claude", "/v1/messages")}
+FORMATS = {
+    "openai": ("chat", "/v1/chat/completions"),
+    "completions": ("chat", "/v1/completions"),
+    "responses": ("chat", "/v1/responses"),
+    "anthropic": ("claude", "/v1/messages"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +53,10 @@ def test_the_answer(
     gateway: Gateway, upstream: Upstream, reference: Upstream, call: str, format: str, stream: bool, knobs: dict[str, object]
 ) -> None:
     endpoint, path = FORMATS[format]
-    model = "gpt-replay" if format == "openai" else "claude-replay"
-    asked = {"model": endpoint, "max_tokens": 9, "messages": [{"role": "user", "content": mark(call, **knobs)}], "stream": stream}
-    if stream and format == "openai":
+    model = "claude-replay" if format == "anthropic" else "gpt-replay"
+    text = mark(call, **knobs)
+    asked = {"model": endpoint, "max_tokens": 9, "stream": stream, "messages": [{"role": "user", "content": text}], "input": text}
+    if stream and format in ("openai", "completions"):
         asked["stream_options"] = {"include_usage": True}
     status, headers, body = post(gateway.port, path, json.dumps(asked).encode(), call)
     sent = upstream.request(call).body

@@ -122,11 +122,14 @@ def test_up_prints_a_call_that_answers(own: Callable[..., Gateway]) -> None:
     until(lambda: gateway.completeness()["complete"], 10, "completeness")
     (row,) = gateway.calls()
     assert (row.status, row.attempts[0].provider) == ("ok", "simulated")
-    for format, path in {"openai.chat": "/v1/chat/completions", "anthropic.messages": "/v1/messages"}.items():
+    paths = ["chat/completions", "completions", "embeddings", "responses", "messages"]
+    said = {"messages": [{"role": "user", "content": "hi"}], "prompt": "hi", "input": "hi"}
+    for path in paths:
         for stream in (False, True):
-            body = {"model": row.endpoint, "max_tokens": 50, "messages": [{"role": "user", "content": "hi"}], "stream": stream}
-            assert gateway.rest.call("POST", path, body), (format, stream)
-    assert {call.status for call in until(lambda: len(gateway.calls()) == 5 and gateway.calls(), 5, "five calls")} == {"ok"}
+            body = {"model": row.endpoint, "max_tokens": 50, **said, "stream": stream}
+            assert gateway.rest.call("POST", f"/v1/{path}", body), (path, stream)
+    expected = 1 + 2 * len(paths)
+    assert {call.status for call in until(lambda: len(gateway.calls()) == expected and gateway.calls(), 5, "all calls")} == {"ok"}
     assert gateway.stop() == 0
 
 
