@@ -130,13 +130,6 @@ def until(true: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-def dead(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 def answer(url: str) -> bytes:
     with urllib.request.urlopen(url, timeout=30) as said:
         return said.read()
