@@ -1,6 +1,7 @@
 """One gateway for a test: the real `spangate serve` on a free port, with a data folder and a database of its own."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -22,6 +23,16 @@ ADMIN_KEY = "e2e-admin-key-0123456789abcdef"
 PROVIDER_SECRET = "sk-canary-7f3a9c1e5b2d8046-never-to-be-read"
 MLFLOW = "/api/3.0/mlflow"
 MLFLOW2 = "/api/2.0/mlflow"
+
+
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """In the child: a test run that is itself killed leaves no gateway behind. Linux only; elsewhere a person cleans up."""
+    assert LIBC is not None
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def free_port() -> int:
@@ -120,7 +131,14 @@ class Gateway:
         with self.log.open("ab") as log:
             # A group of its own: a signal meant for the gateway never reaches the test.
             self.process = subprocess.Popen(
-                command, cwd=self.data_dir.parent, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command,
+                cwd=self.data_dir.parent,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=die_with_parent if LIBC else None,
             )
         if self.cpus:
             # Right away: what it starts later takes it over.
