@@ -54,7 +54,7 @@ def test_opens_routes_with_their_credentials(path: Path) -> None:
                     model_definition_id="d-a",
                     provider="openai",
                     model="gpt",
-                    formats={"openai.chat": "https://api.openai.com/v1/chat/completions"},
+                    formats={format: f"https://api.openai.com/v1{end}" for format, end in catalog()["openai"].formats.items()},
                     headers={"authorization": "Bearer sk-a"},
                     usage_in_stream="ask",
                     weight=2.0,
