@@ -8,7 +8,6 @@
 A field that the server left out has its default. What the server refused is `Refused`; that it could not be reached, `Unreachable`.
 """
 
-import base64
 import email.utils
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
@@ -178,10 +177,6 @@ class Span(Known, frozen=True, kw_only=True):
     def values(self) -> dict[str, Any]:
         """The attributes as plain values."""
         return plain(self.attributes)
-
-    @property
-    def hex_id(self) -> str:
-        return base64.b64decode(self.span_id).hex()
 
 
 class Trace(Known, frozen=True, kw_only=True):

@@ -339,12 +339,6 @@ JournalRecord = Begun | Resumed | Settled
 # ---------------------------------------------------------------- protocols
 
 
-class Observe(Protocol):
-    """Takes facts as they happen. Must not fail and must not wait."""
-
-    def __call__(self, fact: Fact) -> None: ...
-
-
 class Journal(Protocol):
     """The local, durable, per-process spool. Raises OSError when a record could not be written."""
 

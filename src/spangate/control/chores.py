@@ -40,15 +40,10 @@ class Chore:
         self._pause = pause
         self._one = threading.Lock()
         self._stopped = threading.Event()
-        self._poked = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"spangate-{name}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
-
-    def poke(self) -> None:
-        """Do it now rather than after the pause."""
-        self._poked.set()
 
     def finish(self) -> None:
         """For `work` itself: this was the last time."""
@@ -57,7 +52,6 @@ class Chore:
     def stop(self, timeout: float) -> None:
         """Returns when the try that is under way has ended, or after `timeout` seconds."""
         self._stopped.set()
-        self._poked.set()
         if self._thread.is_alive():
             self._thread.join(timeout)
 
@@ -86,9 +80,8 @@ class Chore:
     def _run(self) -> None:
         pause = self._pause
         while not self._stopped.is_set():
-            self._poked.clear()
             if self.once():
                 pause = self._pause
                 continue
             pause = self._pause if self.health.fault is None else min(max(pause * 2, 0.1), LONGEST_PAUSE)
-            self._poked.wait(pause)
+            self._stopped.wait(pause)

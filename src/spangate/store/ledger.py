@@ -96,15 +96,6 @@ class CallRow(Struct, frozen=True, kw_only=True):
     attempts: tuple[AttemptRow, ...]
 
 
-class Totals(Struct, frozen=True, kw_only=True):
-    calls: int
-    attempts: int
-    open_calls: int
-    input_tokens: int
-    output_tokens: int
-    by_status: dict[str, int]
-
-
 def completeness(connection: Connection) -> list[Process]:
     """Each process that ever wrote, oldest first."""
     gaps: dict[str, list[tuple[int, int]]] = {}
@@ -171,29 +162,6 @@ def call(connection: Connection, call_id: str) -> CallRow:
     if not found:
         raise NotFound(f"Call '{call_id}' not found")
     return found[0]
-
-
-def totals(connection: Connection, *, endpoint: str | None = None) -> Totals:
-    """What all calls add up to; unknown counts add nothing."""
-    of_calls = sa.select(table.c.status, sa.func.count()).group_by(table.c.status).order_by(table.c.status)
-    of_attempts = sa.select(
-        sa.func.count(),
-        sa.func.coalesce(sa.func.sum(attempts.c.input_tokens), 0),
-        sa.func.coalesce(sa.func.sum(attempts.c.output_tokens), 0),
-    )
-    if endpoint is not None:
-        of_calls = of_calls.where(table.c.endpoint == endpoint)
-        of_attempts = of_attempts.join(table, table.c.call_id == attempts.c.call_id).where(table.c.endpoint == endpoint)
-    by_status: dict[str, int] = {row[0]: row[1] for row in connection.execute(of_calls)}
-    tried, given, got = connection.execute(of_attempts).one()
-    return Totals(
-        calls=sum(by_status.values()),
-        attempts=tried,
-        open_calls=open_(connection),
-        input_tokens=int(given),  # PostgreSQL adds bigints up to a numeric
-        output_tokens=int(got),
-        by_status=by_status,
-    )
 
 
 _ATTEMPT = AttemptRow.__struct_fields__

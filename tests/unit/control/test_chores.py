@@ -23,21 +23,6 @@ def test_does_it_again_at_once_while_there_is_more() -> None:
     assert left == [0]
 
 
-def test_a_poke_ends_the_pause() -> None:
-    times = threading.Semaphore(0)
-
-    def work() -> bool:
-        times.release()
-        return False
-
-    chore = Chore("wait", work, pause=1000)
-    chore.start()
-    assert times.acquire(timeout=10)
-    chore.poke()
-    assert times.acquire(timeout=10)
-    chore.stop(10)
-
-
 @pytest.mark.parametrize(
     ("error", "words"),
     [(Unavailable("The database is away."), "The database is away."), (ValueError("SELECT secret"), "ValueError: see the log")],

@@ -5,7 +5,7 @@ from spangate.exchange import Begun, JournalRecord, ProcessPosition, Settled, St
 from spangate.store import ledger
 from spangate.store.engine import Database
 from spangate.store.faults import Invalid, NotFound
-from spangate.store.ledger import Process, Totals
+from spangate.store.ledger import Process
 from spangate.store.writer import LedgerSink
 from spangate.wire.usage import Provenance, Usage
 
@@ -42,16 +42,6 @@ def test_completeness_is_told_by_process(kept: Database) -> None:
                 updated_at=T0,
             )
         ]
-
-
-def test_totals_add_up_what_is_known(kept: Database) -> None:
-    with kept.read() as connection:
-        assert ledger.totals(connection) == Totals(
-            calls=4, attempts=4, open_calls=1, input_tokens=33, output_tokens=21, by_status={"error": 1, "ok": 2, "refused": 1}
-        )
-        assert ledger.totals(connection, endpoint="other") == Totals(
-            calls=1, attempts=2, open_calls=1, input_tokens=22, output_tokens=14, by_status={"error": 1}
-        )
 
 
 @pytest.mark.parametrize(
