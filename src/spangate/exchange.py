@@ -37,6 +37,24 @@ class SealedTarget(msgspec.Struct, frozen=True, kw_only=True):
     auth_config: dict[str, str] = {}
 
 
+class ProxyRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the raw proxy may pass on for an endpoint. Empty rules let nothing through."""
+
+    methods: tuple[str, ...] = ()  # upper case
+    paths: tuple[str, ...] = ()  # under the provider's base URL, from their slash on: exact, or a prefix that ends in `/*`
+
+
+class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an endpoint says beyond MLflow's words. None: the server's setting, or the provider's row, is in force. Timeouts in s."""
+
+    connect_timeout: float | None = None
+    first_byte_timeout: float | None = None
+    idle_timeout: float | None = None
+    total_timeout: float | None = None
+    client_gone: str | None = None  # close | drain
+    proxy: ProxyRules | None = None  # None: the raw proxy is off
+
+
 class SealedRoute(msgspec.Struct, frozen=True, kw_only=True):
     endpoint_id: str
     name: str
@@ -44,6 +62,14 @@ class SealedRoute(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int | None = None
     experiment_id: str | None = None  # None: usage tracking is off; no trace, no content
     created_at: int = 0  # ms
+    settings: EndpointSettings = EndpointSettings()
+
+
+class Alias(msgspec.Struct, frozen=True, kw_only=True):
+    """A model name that clients already send, or a pattern with `*` in it, and the endpoint that is meant. Endpoints' names come first."""
+
+    pattern: str
+    endpoint: str  # name
 
 
 class SealedKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +88,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     published_at: int  # ms
     routes: tuple[SealedRoute, ...] = ()
     keys: tuple[SealedKey, ...] = ()
+    aliases: tuple[Alias, ...] = ()
 
 
 SHORTEST_CREDENTIAL = 12  # characters; what local servers are given as a key (`not-needed`) is shorter
@@ -73,14 +100,16 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     model_definition_id: str
     provider: str
     model: str
-    formats: Mapping[str, str]  # wire format -> full URL
+    formats: Mapping[str, str]  # wire format -> full URL, to which an operation adds its suffix
     headers: Mapping[str, str]  # authentication and fixed headers, lower-case names
+    base_url: str = ""  # without a slash at its end; the raw proxy adds its path
     usage_in_stream: str = "always"  # always | ask | rejects
     weight: float = 1.0
     fallback_order: int | None = None
     secret_id: str | None = None
     allow_private: bool = False
     in_process: bool = False  # the simulated provider
+    client_gone: str = "close"  # close | drain: what to do with a stream whose client has left
     problem: str | None = None  # why it cannot be called (no credential, unknown provider)
 
     @property
@@ -100,13 +129,14 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int | None = None
     experiment_id: str | None = None
     created_at: int = 0
+    settings: EndpointSettings = EndpointSettings()
 
 
 # ---------------------------------------------------------------- in and out
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Who calls: the key that was shown, never the key itself."""
+    """Who calls: the key that was shown, never the key itself. Role `admin` has every scope."""
 
     key_id: str
     name: str
@@ -127,7 +157,11 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     started: float  # monotonic clock, s
     server: str  # the Host that the client used
     endpoint: str | None = None  # the name, where the path says it; else the body's `model` does
-    suffix: str = ""  # what the operation adds to the URL of its format: /compact
+    method: str = "POST"
+    suffix: str = ""  # what the operation adds to the URL of its format: /compact, :generateContent
+    query: str = ""  # what of the client's query goes up, already chosen by the operation
+    stream: bool | None = None  # where the path says it; None: the body does
+    names_model: bool = True  # the body has a `model` to be replaced; False: the URL alone names it, or there is no body
     caller: Caller | None = None
 
 

@@ -15,6 +15,8 @@ _PLAIN = frozenset({"openai.embeddings", "mlflow.embeddings"})
 
 def asked(inbound: Inbound) -> Peek:
     """Raises Refusal(400) for what cannot be read, and for a stream where it would be another operation's."""
+    if not inbound.names_model:
+        return Peek(model=None, stream=bool(inbound.stream), include_usage=None, inside=0, empty=True)
     peeked = peek(inbound.body)
     if not peeked.stream:
         return peeked

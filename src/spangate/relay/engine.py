@@ -18,16 +18,16 @@ from spangate.wire.problems import Problem, Refusal, UpstreamProblem
 from spangate.wire.streams import Passthrough, Translate
 
 from .admit import admit
-from .asked import USAGE_ON_REQUEST, asked
+from .asked import asked
 from .attempts import Budget, Outcome, attempts
 from .call import Call, Record, faulted
 from .coding import unpacked
-from .headers import headers_down, headers_up
+from .headers import headers_down
 from .judge import later, shaped, stillborn, streamed
-from .peek import Peek, patch
+from .prepare import Plan, plan
 from .route import UPSTREAM_FORMAT, route
 from .streaming import StreamBody, Unread, left
-from .upstream import Incoming, Outgoing, Transport, held
+from .upstream import Incoming, Transport, held
 
 logger = logging.getLogger(__name__)
 
@@ -36,16 +36,6 @@ CONTENT_LIMIT = 1 << 20
 PLAIN_LIMIT = 64 << 20  # bytes of a plain answer that are held to be read; the largest seen are generated images, a tenth of it
 ERROR_LIMIT = 4 << 20
 MASK = b"***masked***"
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """What will be sent, to whom, and what the client must not see of it."""
-
-    target: Target
-    format: str  # what is spoken with the provider
-    outgoing: Outgoing
-    stream: bool
-    withhold_usage: bool  # we asked for usage in the stream, the client did not
 
 
 class Setback(msgspec.Struct, frozen=True):
@@ -252,22 +242,3 @@ def hushed(said: bytes, target: Target) -> bytes:
     """What a provider says of an error, without our key: some echo it in full."""
     credential = target.credential
     return said.replace(credential.encode(), MASK) if credential else said
-
-
-def plan(inbound: Inbound, peeked: Peek, target: Target, format: str) -> Plan:
-    """The client's own bytes with the target's model, the target's URL and proof, and the few headers that go up."""
-    ask = peeked.stream and target.usage_in_stream == "ask" and format in USAGE_ON_REQUEST
-    # MLflow's unified streams carry usage unless the client says that it wants none; OpenAI's only if it says that it does.
-    wanted = peeked.include_usage is not False if inbound.format == "mlflow.chat" else peeked.include_usage is True
-    return Plan(
-        target=target,
-        format=format,
-        outgoing=Outgoing(
-            url=target.formats[format] + inbound.suffix,
-            headers=headers_up(inbound.headers, target.headers, format, stream=peeked.stream),
-            body=patch(inbound.body, peeked, model=target.model, ask_usage=ask),
-            allow_private=target.allow_private,
-        ),
-        stream=peeked.stream,
-        withhold_usage=ask and not wanted,
-    )

@@ -41,8 +41,10 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes  # b"" with a method that has none
+    method: str = "POST"
     allow_private: bool = False
+    timeouts: Timeouts | None = None  # None: the transport's own
 
 
 class Incoming(Protocol):
@@ -141,9 +143,10 @@ class HttpTransport:
         try:
             async with asyncio.timeout(min(self._timeouts.first_byte, self._timeouts.total)):
                 # aiohttp sends again by itself on a connection that died, but idempotent methods only, and never a POST.
-                response = await self._session(outgoing.allow_private).post(
+                response = await self._session(outgoing.allow_private).request(
+                    outgoing.method,
                     url,
-                    data=_Body(outgoing.body),
+                    data=_Body(outgoing.body) if outgoing.body or outgoing.method == "POST" else None,
                     headers=outgoing.headers,
                     allow_redirects=False,
                     timeout=self._phases,

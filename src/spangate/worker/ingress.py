@@ -6,7 +6,7 @@ A client that hangs up is told to the relay by cancelling the request's task; wh
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -19,6 +19,7 @@ from spangate.wire.problems import Problem, Refusal
 
 from .asgi import JSON, Disconnected, Headers, Receive, Scope, Send, TooLarge, respond, whole_body
 from .identity import caller
+from .operations import MODELS, UNIFIED_CHAT, UNIFIED_MODELS, Place, about, invoked, place
 
 logger = logging.getLogger(__name__)
 
@@ -26,55 +27,7 @@ NO_KEY = "No valid key was shown. Send one as `Authorization: Bearer <key>` or `
 NO_SNAPSHOT = "The gateway cannot tell keys yet: it has no snapshot of its database. GET /ready says what is amiss."
 
 
-class Operation(msgspec.Struct, frozen=True):
-    format: str
-    request_type: str  # MLflow's word for it
-    suffix: str = ""  # what it adds to the URL of its format
-
-
-OPENAI_CHAT = Operation("openai.chat", "passthrough/model/openai-chat")
-OPENAI_COMPLETIONS = Operation("openai.completions", "passthrough/model/openai-completions")  # MLflow has none, so no word for it
-OPENAI_EMBEDDINGS = Operation("openai.embeddings", "passthrough/model/openai-embeddings")
-OPENAI_RESPONSES = Operation("openai.responses", "passthrough/model/openai-responses")
-OPENAI_COMPACTION = Operation("openai.responses", "passthrough/model/openai-responses", "/compact")
-ANTHROPIC_MESSAGES = Operation("anthropic.messages", "passthrough/model/anthropic-messages")
-UNIFIED_CHAT = Operation("mlflow.chat", "unified/chat")
-UNIFIED_EMBEDDINGS = Operation("mlflow.embeddings", "unified/embeddings")
-
-OPERATIONS: Mapping[str, Operation] = {
-    "/v1/chat/completions": OPENAI_CHAT,
-    "/v1/completions": OPENAI_COMPLETIONS,
-    "/v1/embeddings": OPENAI_EMBEDDINGS,
-    "/v1/responses": OPENAI_RESPONSES,
-    "/v1/responses/compact": OPENAI_COMPACTION,
-    "/v1/messages": ANTHROPIC_MESSAGES,
-    "/gateway/openai/v1/chat/completions": OPENAI_CHAT,
-    "/gateway/openai/v1/completions": OPENAI_COMPLETIONS,
-    "/gateway/openai/v1/embeddings": OPENAI_EMBEDDINGS,
-    "/gateway/openai/v1/responses": OPENAI_RESPONSES,
-    "/gateway/openai/v1/responses/compact": OPENAI_COMPACTION,
-    "/gateway/anthropic/v1/messages": ANTHROPIC_MESSAGES,
-    "/gateway/mlflow/v1/chat/completions": UNIFIED_CHAT,
-    # missing: what is done with a response later (GET, DELETE, cancel), gemini, the raw proxy
-}
-# /gateway/{endpoint}/mlflow/invocations
-_BEFORE, _AFTER = "/gateway/", "/mlflow/invocations"
-# The lists of models, each in its own clients' shape.
-_MODELS, _UNIFIED_MODELS = "/v1/models", "/gateway/mlflow/v1/models"
-
 PATIENCE = 60.0  # s that a client may take nothing of its answer
-
-# Where clients of a format look for what is not served: they are told so in that format. MLflow's own paths are a 501, as all of MLflow's.
-_ABOUT: Sequence[tuple[str, str, int]] = (
-    ("/v1/messages/", "anthropic.messages", 404),
-    ("/v1/", "openai.chat", 404),
-    ("/gateway/openai/", "openai.chat", 501),
-    ("/gateway/anthropic/", "anthropic.messages", 501),
-    ("/gateway/mlflow/", "mlflow.chat", 501),
-)
-_OTLP = ("/v1/traces", "/v1/metrics", "/v1/logs")  # these are control's
-
-_keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Knowledge(Protocol):
@@ -123,15 +76,13 @@ class Ingress:
         if scope["type"] != "http":
             return
         path: str = scope["path"]
-        operation = OPERATIONS.get(path)
-        if operation is not None:
-            await self._call(scope, receive, send, operation, None)
-        elif path.endswith(_AFTER) and path.startswith(_BEFORE) and "/" not in (name := path[len(_BEFORE) : -len(_AFTER)]) and name:
-            await self._call(scope, receive, send, UNIFIED_CHAT, name)
-        elif path in (_MODELS, _UNIFIED_MODELS) or path.startswith(_MODELS + "/"):
+        found = place(path)
+        if found is not None:
+            await self._call(scope, receive, send, found)
+        elif path in (MODELS, UNIFIED_MODELS) or path.startswith(MODELS + "/"):
             await self._models(scope, send, path)
-        elif path not in _OTLP and (about := next((row for row in _ABOUT if path.startswith(row[0])), None)) is not None:
-            await self._unserved(scope, send, about[1], about[2])
+        elif (unserved := about(path)) is not None:
+            await self._unserved(scope, send, *unserved)
         elif path == "/health":
             await respond(send, 200, [(b"content-type", b"text/plain; charset=utf-8"), self._named()], b"OK")
         elif path == "/ready":
@@ -141,9 +92,12 @@ class Ingress:
 
     # ------------------------------------------------------------ calls
 
-    async def _call(self, scope: Scope, receive: Receive, send: Send, operation: Operation, endpoint: str | None) -> None:
+    async def _call(self, scope: Scope, receive: Receive, send: Send, place: Place) -> None:
         started, received_at, call_id = self._clock(), self._wall(), self._new_id()
         headers: Headers = scope["headers"]
+        method: str = scope["method"]
+        allowed = place.operation(method)
+        operation = allowed or place.shown
         who = caller(headers, self._knowledge.keys)
         if who is None:
             await self._refuse_unknown(send, FORMATS[operation.format], call_id)
@@ -151,13 +105,13 @@ class Ingress:
         refusal: Refusal | None = None
         body = b""
         try:
-            if scope["method"] != "POST":
-                refusal = Refusal(405, "method_not_allowed", f"{scope['path']} takes POST, not {scope['method']}.")
+            if allowed is None:
+                refusal = Refusal(405, "method_not_allowed", f"{scope['path']} takes {place.allow}, not {method}.")
             else:
                 refusal = unreadable(headers, self._body_limit)
                 if refusal is None:
                     body = await whole_body(receive, self._body_limit)
-                    if endpoint is not None:
+                    if operation is UNIFIED_CHAT and place.endpoint is not None:
                         operation, refusal = invoked(body)
         except TooLarge:
             refusal = too_large(self._body_limit)
@@ -173,14 +127,15 @@ class Ingress:
             received_at=received_at,
             started=started,
             server=_host(headers),
-            endpoint=endpoint,
+            endpoint=place.endpoint,
+            method=operation.method,
             suffix=operation.suffix,
             caller=who,
         )
         if refusal is not None:
             reply = await self._relay.refuse(inbound, refusal)
             if refusal.status == 405:
-                reply.headers.append((b"allow", b"POST"))
+                reply.headers.append((b"allow", place.allow.encode()))
             await send_reply(send, reply)
             return
         await self._serve(inbound, receive, send)
@@ -212,7 +167,7 @@ class Ingress:
     async def _models(self, scope: Scope, send: Send, path: str) -> None:
         headers: Headers = scope["headers"]
         call_id = self._new_id()
-        if path == _UNIFIED_MODELS:
+        if path == UNIFIED_MODELS:
             format = FORMATS["mlflow.chat"]
         else:
             format = FORMATS["anthropic.messages" if _anthropics(headers) else "openai.chat"]
@@ -225,8 +180,8 @@ class Ingress:
         if scope["method"] not in ("GET", "HEAD"):
             problem = Refusal(405, "method_not_allowed", f"{path} takes GET, not {scope['method']}.")
             named.append((b"allow", b"GET"))
-        elif path.startswith(_MODELS + "/"):
-            name = path[len(_MODELS) + 1 :]
+        elif path.startswith(MODELS + "/"):
+            name = path[len(MODELS) + 1 :]
             route = self._knowledge.routes.get(name)
             if route is None:
                 problem = Refusal(404, "unknown_model", f"There is no endpoint named '{name[:200]}'.", param="model")
@@ -333,19 +288,6 @@ def unreadable(headers: Headers, limit: int) -> Refusal | None:
 
 def too_large(limit: int) -> Refusal:
     return Refusal(413, "body_too_large", f"The request body is larger than the limit of {limit} bytes.")
-
-
-def invoked(body: bytes) -> tuple[Operation, Refusal | None]:
-    """MLflow's invocations route tells chat from embeddings by what is in the body. What cannot be read is the relay's to refuse."""
-    try:
-        keys = _keys.decode(body)
-    except (ValueError, RecursionError):
-        return UNIFIED_CHAT, None
-    if "messages" in keys:
-        return UNIFIED_CHAT, None
-    if "input" in keys:
-        return UNIFIED_EMBEDDINGS, None
-    return UNIFIED_CHAT, Refusal(400, "missing_messages", "The request has no `messages` and no `input`.", param="messages")
 
 
 def _anthropics(headers: Headers) -> bool:

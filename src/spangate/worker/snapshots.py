@@ -103,6 +103,7 @@ class Snapshots:
             max_attempts=route.max_attempts,
             experiment_id=route.experiment_id,
             created_at=route.created_at,
+            settings=route.settings,
         )
 
     def _target(self, sealed: SealedTarget, opened: Mapping[tuple[str, bytes], Mapping[str, str] | str]) -> Target:

@@ -13,6 +13,7 @@ class SseDecoder(ABC):
     def __init__(self, frame_limit: int = LIMIT) -> None:
         self.frames = Frames(frame_limit)
         self.usage_frames: list[tuple[int, int]] = []
+        self.produced = 0
         self.ended = False
         self._started = False
         self._progressed = False

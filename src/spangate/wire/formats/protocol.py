@@ -14,6 +14,8 @@ class Decoder(Protocol):
     frames: Frames
     usage_frames: list[tuple[int, int]]  # where in the stream the frames lie, completed by the last feed, that hold usage and nothing else
 
+    produced: int  # characters of content that came so far: text, reasoning, arguments of tools; for an estimate where nobody counts
+
     @property
     def finished(self) -> bool:
         """The answer is whole: the model gave its reason to stop for all that it began, or the terminal event came."""
