@@ -208,8 +208,11 @@ class FirstToken(msgspec.Struct, frozen=True):
 
 
 class Identified(msgspec.Struct, frozen=True):
-    response_id: str | None
-    model: str | None
+    """What the provider says of its answer. None: nothing, or nothing new."""
+
+    response_id: str | None = None
+    model: str | None = None
+    service_tier: str | None = None
 
 
 class Counted(msgspec.Struct, frozen=True):
@@ -278,6 +281,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     upstream_request_id: str | None = None
     response_id: str | None = None
     response_model: str | None = None
+    service_tier: str | None = None  # the provider's own word; it may price by it
     stop_reason: str | None = None
     usage: Usage = Usage()
     provenance: Provenance = Provenance.unknown

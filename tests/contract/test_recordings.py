@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from spangate.wire.events import Ended, Event, Failed, Progressed, Started, Stopped, UsageReported
+from spangate.wire.events import Ended, Event, Failed, Progressed, Started, Stopped, Tiered, UsageReported
 from spangate.wire.formats import FORMATS
 from spangate.wire.usage import Usage
 from tests.contract.recorded import STREAMS, format_of, recorded
@@ -22,6 +22,7 @@ def said(**usage: int) -> UsageReported:
 EVENTS: dict[str, list[Event]] = {
     "openai/text.sse": [
         Started("chatcmpl-AbC1", GPT),
+        Tiered("default"),
         Progressed(),
         Stopped("stop"),
         said(input=2006, output=300, cache_read=1920, reasoning=0, audio_input=0, audio_output=0),
@@ -71,6 +72,7 @@ EVENTS: dict[str, list[Event]] = {
     "responses/text.sse": [
         Started("resp_1", GPT5),
         Progressed(),
+        Tiered("default"),
         said(input=2006, output=300, cache_read=1920, reasoning=128),
         Stopped("completed"),
         Ended(),
@@ -100,6 +102,7 @@ EVENTS: dict[str, list[Event]] = {
     "responses/small.sse": [Progressed(), Started("s", None), said(input=1, output=2), Stopped("completed"), Ended()],
     "anthropic/text.sse": [
         Started("msg_01", SONNET),
+        Tiered("standard"),
         said(input=25, cache_read=0, cache_write=0, cache_write_5m=0, cache_write_1h=0),
         Progressed(),
         said(input=25, output=15, cache_read=0, cache_write=0, cache_write_5m=0, cache_write_1h=0),
@@ -108,6 +111,7 @@ EVENTS: dict[str, list[Event]] = {
     ],
     "anthropic/thinking_tools.sse": [
         Started("msg_01", SONNET),
+        Tiered("standard"),
         said(input=4710, cache_read=4000, cache_write=700, cache_write_5m=200, cache_write_1h=500),
         Progressed(),
         said(input=4710, output=89, cache_read=4000, cache_write=700, cache_write_5m=200, cache_write_1h=500, reasoning=40),
@@ -462,6 +466,7 @@ def test_an_unfolded_stream_has_no_answer(name: str) -> None:
 def test_a_plain_answer_says_the_same_as_its_stream() -> None:
     assert FORMATS["openai.chat"].parse_answer(recorded("openai/text.json")) == [
         Started("chatcmpl-AbC1", GPT),
+        Tiered("default"),
         said(input=2006, output=300, cache_read=1920, reasoning=0, audio_input=0, audio_output=0),
         Stopped("stop"),
     ]
@@ -471,6 +476,7 @@ def test_a_plain_answer_says_the_same_as_its_stream() -> None:
         assert sorted(plain, key=repr) == sorted(same, key=repr)
     assert FORMATS["anthropic.messages"].parse_answer(recorded("anthropic/text.json")) == [
         Started("msg_01", SONNET),
+        Tiered("standard"),
         said(input=175, output=15, cache_read=50, cache_write=100, cache_write_5m=60, cache_write_1h=40),
         Stopped("end_turn"),
     ]

@@ -82,11 +82,13 @@ class Recorder:
             case FirstToken(at):
                 if self._attempts and self._attempts[-1].first_token is None:
                     self._note(first_token=self._after(at))
-            case Identified(response_id, model):
+            case Identified(response_id, model, service_tier):
                 if response_id is not None:
                     self._note(response_id=_clipped(response_id))
                 if model is not None:
                     self._note(response_model=_clipped(model))
+                if service_tier is not None:
+                    self._note(service_tier=_clipped(service_tier))
             case Counted(usage, provenance):
                 # An estimate never takes the place of what the provider said.
                 if provenance is not Provenance.estimated or not (self._attempts and self._attempts[-1].usage.known):

@@ -249,6 +249,9 @@ def _child(exchange: Exchange, attempt: AttemptRecord, outputs: object) -> Span:
                 "spangate.usage.reasoning": usage.reasoning,
                 "spangate.usage.audio_input": usage.audio_input,
                 "spangate.usage.audio_output": usage.audio_output,
+                "spangate.usage.image_input": usage.image_input,
+                "spangate.usage.image_output": usage.image_output,
+                "spangate.service_tier": attempt.service_tier,
                 "spangate.usage.invalid": list(usage.invalid) or None,
             }
         ),

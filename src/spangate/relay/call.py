@@ -30,7 +30,7 @@ from spangate.exchange import (
     Target,
     trace_id,
 )
-from spangate.wire.events import Ended, Event, Failed, Progressed, Started, Stopped, UsageReported
+from spangate.wire.events import Ended, Event, Failed, Progressed, Started, Stopped, Tiered, UsageReported
 from spangate.wire.formats import FORMATS, Format
 from spangate.wire.problems import Interrupted, Problem, Refusal, UpstreamProblem
 from spangate.wire.usage import Provenance
@@ -110,6 +110,8 @@ class Call:
             case Started(response_id, model):
                 self.started = True
                 self._record(Identified(response_id, model))
+            case Tiered(tier):
+                self._record(Identified(service_tier=tier))
             case UsageReported(usage):
                 self._record(Counted(usage, Provenance.reported))
             case Stopped(reason):

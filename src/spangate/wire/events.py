@@ -12,6 +12,12 @@ class Started(msgspec.Struct, frozen=True):
     model: str | None
 
 
+class Tiered(msgspec.Struct, frozen=True):
+    """The class of service that the provider says it gave, in its own word; it may price by it. A later one replaces it."""
+
+    tier: str
+
+
 class Progressed(msgspec.Struct, frozen=True):
     """The first content arrived (text, reasoning, a tool call's arguments, audio). Emitted once a stream."""
 
@@ -39,4 +45,4 @@ class Failed(msgspec.Struct, frozen=True):
     message: str
 
 
-Event = Started | Progressed | UsageReported | Stopped | Ended | Failed
+Event = Started | Tiered | Progressed | UsageReported | Stopped | Ended | Failed

@@ -13,7 +13,7 @@ import msgspec
 
 from spangate.wire import folding, lenient
 from spangate.wire.counting import UNREADABLE, Tally
-from spangate.wire.events import Ended, Event, Failed, Started, Stopped, UsageReported
+from spangate.wire.events import Ended, Event, Failed, Started, Stopped, Tiered, UsageReported
 from spangate.wire.framing import sse
 from spangate.wire.framing.sse import Frame
 from spangate.wire.problems import Problem, UpstreamProblem
@@ -106,6 +106,9 @@ def parse_answer(body: bytes) -> list[Event]:
     response_id, model = lenient.text(answer.get("id")), lenient.text(answer.get("model"))
     if response_id or model:
         events.append(Started(response_id, model))
+    tier = lenient.text((lenient.mapping(answer.get("usage")) or {}).get("service_tier"))
+    if tier:
+        events.append(Tiered(tier))
     reported = parse_usage(answer.get("usage"))
     if reported is not None:
         events.append(UsageReported(reported))
@@ -306,6 +309,7 @@ class Decoder(SseDecoder):
         if wire is None:
             events.append(UsageReported(UNREADABLE))
             return
+        self._tiered(wire.get("service_tier"), events)
         merged = {**self._usage, **{name: count for name, count in wire.items() if count is not None or name not in self._usage}}
         if (merged == self._usage and self._counted is counted) or len(merged) > 256:
             return

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 
 from spangate.wire import lenient
-from spangate.wire.events import Event, Failed, Progressed, Started
+from spangate.wire.events import Event, Failed, Progressed, Started, Tiered
 from spangate.wire.framing.sse import LIMIT, Frame, Frames
 
 
@@ -16,6 +16,7 @@ class SseDecoder(ABC):
         self.produced = 0
         self.ended = False
         self._started = False
+        self._tier: str | None = None
         self._progressed = False
         self._malformed = False
 
@@ -58,6 +59,12 @@ class SseDecoder(ABC):
         if response_id or model:
             self._started = True
             events.append(Started(response_id, model))
+
+    def _tiered(self, tier: object, events: list[Event]) -> None:
+        said = lenient.text(tier)
+        if said is not None and said != self._tier:
+            self._tier = said
+            events.append(Tiered(said))
 
     def _progress(self, events: list[Event]) -> None:
         if not self._progressed:

@@ -10,7 +10,7 @@ import msgspec
 
 from spangate.wire import folding, lenient
 from spangate.wire.counting import UNREADABLE, Tally
-from spangate.wire.events import Ended, Event, Failed, Started, Stopped, UsageReported
+from spangate.wire.events import Ended, Event, Failed, Started, Stopped, Tiered, UsageReported
 from spangate.wire.framing import sse
 from spangate.wire.framing.sse import LIMIT, Frame
 from spangate.wire.problems import Problem, UpstreamProblem
@@ -101,6 +101,9 @@ def answer_events(answer: dict[str, object]) -> list[Event]:
     response_id, model = lenient.text(answer.get("id")), lenient.text(answer.get("model"))
     if response_id or model:
         events.append(Started(response_id, model))
+    tier = lenient.text(answer.get("service_tier"))
+    if tier:
+        events.append(Tiered(tier))
     reported = parse_usage(answer.get("usage"))
     if reported is not None:
         events.append(UsageReported(reported))
@@ -130,11 +133,14 @@ def _usage(wire: dict[str, object]) -> Usage:
     tally.read("cache_write", _first((prompt, "cache_write_tokens"), (wire, "cache_creation_input_tokens")))
     tally.read("audio_input", prompt.get("audio_tokens"))
     tally.read("audio_output", completion.get("audio_tokens"))
+    # OpenRouter's and xAI's.
+    tally.read("image_input", prompt.get("image_tokens"))
+    tally.read("image_output", completion.get("image_tokens"))
     tally.read("reasoning", completion.get("reasoning_tokens"))
     _add_reasoning(tally, wire.get("total_tokens"))
-    for part in ("cache_read", "cache_write", "audio_input"):
+    for part in ("cache_read", "cache_write", "audio_input", "image_input"):
         tally.within(part, "input")
-    for part in ("reasoning", "audio_output"):
+    for part in ("reasoning", "audio_output", "image_output"):
         tally.within(part, "output")
     return tally.usage()
 
@@ -184,6 +190,7 @@ class _Chunk(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: object = None
     error: object = None
+    service_tier: object = None
 
 
 _thin_chunk = msgspec.json.Decoder(_Chunk)
@@ -247,6 +254,7 @@ class Decoder(SseDecoder):
                 pass  # perhaps only odd: read in full below
             else:
                 if not thin.error and thin.choices is not None:
+                    self._tiered(thin.service_tier, events)
                     if thin.usage is not None:
                         self._note(frame, thin.usage, events, empty=not thin.choices)
                     for choice in thin.choices:
@@ -272,6 +280,7 @@ class Decoder(SseDecoder):
             events.append(failure(chunk if chunk.get("error") else {"error": chunk}))
             return
         self._start(chunk.get("id"), chunk.get("model"), events)
+        self._tiered(chunk.get("service_tier"), events)
         choices, usage = chunk.get("choices"), chunk.get("usage")
         listed = objects(choices)
         if self._fold is not None:

@@ -12,7 +12,7 @@ import msgspec
 
 from spangate.wire import folding, lenient
 from spangate.wire.counting import UNREADABLE, Tally
-from spangate.wire.events import Ended, Event, Failed, Started, Stopped, UsageReported
+from spangate.wire.events import Ended, Event, Failed, Started, Stopped, Tiered, UsageReported
 from spangate.wire.framing import sse
 from spangate.wire.framing.sse import Frame
 from spangate.wire.problems import Problem
@@ -70,6 +70,9 @@ def parse_answer(body: bytes) -> list[Event]:
     response_id, model = lenient.text(answer.get("id")), lenient.text(answer.get("model"))
     if response_id or model:
         events.append(Started(response_id, model))
+    tier = lenient.text(answer.get("service_tier"))
+    if tier:
+        events.append(Tiered(tier))
     reported = parse_usage(answer.get("usage"))
     if reported is not None:
         events.append(UsageReported(reported))
@@ -117,10 +120,12 @@ def _usage(wire: dict[str, object]) -> Usage:
     tally.read("cache_write", given.get("cache_write_tokens"))
     tally.read("audio_input", given.get("audio_tokens"))
     tally.read("audio_output", made.get("audio_tokens"))
+    tally.read("image_input", given.get("image_tokens"))
+    tally.read("image_output", made.get("image_tokens"))
     tally.read("reasoning", made.get("reasoning_tokens"))
-    for part in ("cache_read", "cache_write", "audio_input"):
+    for part in ("cache_read", "cache_write", "audio_input", "image_input"):
         tally.within(part, "input")
-    for part in ("reasoning", "audio_output"):
+    for part in ("reasoning", "audio_output", "image_output"):
         tally.within(part, "output")
     return tally.usage()
 
@@ -221,6 +226,7 @@ class Decoder(SseDecoder):
             if response is None:
                 raise ValueError("an event of a response without the response")
             self._start(response.get("id"), response.get("model"), events)
+            self._tiered(response.get("service_tier"), events)
             self._report(response.get("usage"), events)
             if kind in _ENDINGS:
                 self._end(kind, response, len(data), events)
