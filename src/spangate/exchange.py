@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from .providers import ClientCredentials
 from .wire.usage import Provenance, Usage
 
 
@@ -79,6 +80,7 @@ class SealedKey(msgspec.Struct, frozen=True, kw_only=True):
     digest: bytes
     name: str
     role: str = "admin"
+    scopes: tuple[str, ...] = ()  # what it may do beyond calling endpoints: `proxy`. Role `admin` needs none
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +93,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     aliases: tuple[Alias, ...] = ()
 
 
+CREDENTIAL_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key", "x-portkey-api-key", "x-portkey-config")
 SHORTEST_CREDENTIAL = 12  # characters; what local servers are given as a key (`not-needed`) is shorter
 
 
@@ -102,6 +105,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     formats: Mapping[str, str]  # wire format -> full URL, to which an operation adds its suffix
     headers: Mapping[str, str]  # authentication and fixed headers, lower-case names
+    grant: ClientCredentials | None = None  # its authorization is a token that is fetched with this
     base_url: str = ""  # without a slash at its end; the raw proxy adds its path
     usage_in_stream: str = "always"  # always | ask | rejects
     weight: float = 1.0
@@ -113,11 +117,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None = None  # why it cannot be called (no credential, unknown provider)
 
     @property
-    def credential(self) -> str | None:
-        """The provider's key as it stands in the headers: providers echo it, and nobody may read it. A short one (`ollama`) is a word."""
-        shown = self.headers.get("authorization") or self.headers.get("x-api-key") or ""
-        key = shown.rpartition(" ")[2]
-        return key if len(key) >= SHORTEST_CREDENTIAL else None
+    def credentials(self) -> tuple[str, ...]:
+        """Our keys as they stand in the headers: providers echo them, and nobody may read them. A short one (`ollama`) is a word."""
+        shown = (self.headers[name].removeprefix("Bearer ") for name in CREDENTIAL_HEADERS if name in self.headers)
+        return tuple(key for key in shown if len(key) >= SHORTEST_CREDENTIAL)
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +144,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     key_id: str
     name: str
     role: str = "admin"
+    scopes: tuple[str, ...] = ()
     agent: str = ""  # product part of the User-Agent, or what X-MLflow-Gateway-Caller says
 
 
@@ -162,7 +166,16 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     query: str = ""  # what of the client's query goes up, already chosen by the operation
     stream: bool | None = None  # where the path says it; None: the body does
     names_model: bool = True  # the body has a `model` to be replaced; False: the URL alone names it, or there is no body
+    response_id: str | None = None  # the stored response that the call is about: it goes to the target that made it
+    opaque: bool = False  # the body is neither JSON nor text: it is passed on, and not kept
     caller: Caller | None = None
+
+
+class Maker(msgspec.Struct, frozen=True):
+    """Who made a response that its provider keeps."""
+
+    endpoint_id: str
+    model_definition_id: str
 
 
 class Reply(msgspec.Struct, kw_only=True):
@@ -172,6 +185,10 @@ class Reply(msgspec.Struct, kw_only=True):
     headers: list[tuple[bytes, bytes]]
     body: bytes | AsyncIterator[bytes]
 
+
+# Request types of the calls that read, stop or delete a response that an earlier call made. They make none, and what such a call
+# is told of its tokens goes on the bill once.
+OF_A_RESPONSE = frozenset(f"passthrough/model/openai-responses-{what}" for what in ("get", "delete", "cancel", "input-items"))
 
 # ---------------------------------------------------------------- facts, and their fold
 

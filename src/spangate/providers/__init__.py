@@ -3,8 +3,8 @@
 A provider that differs by a URL is a new file in `catalog/`. `access` makes a row and a credential into something that can be called.
 """
 
-from .access import Access, access
+from .access import ADDRESSES, Access, ClientCredentials, access
 from .catalogue import catalog
 from .rows import AuthMode, Names, Provider
 
-__all__ = ["Access", "AuthMode", "Names", "Provider", "access", "catalog"]
+__all__ = ["ADDRESSES", "Access", "AuthMode", "ClientCredentials", "Names", "Provider", "access", "catalog"]

@@ -55,7 +55,7 @@ class Recorder:
         self._fault: Fault | None = None
         self._answered: Answered | None = None
         self._finished: Finished | None = None
-        self._credential: str | None = None  # of the last attempt
+        self._credentials: tuple[str, ...] = ()  # of the last attempt
 
     def __call__(self, fact: Fact) -> None:
         match fact:
@@ -64,7 +64,7 @@ class Recorder:
             case Routed(route, stream, model):
                 self._route, self._stream, self._model = route, stream, model
             case Attempted(no, target, format, at):
-                self._credential = target.credential
+                self._credentials = target.credentials
                 self._answered = None  # what an attempt before said is not the call's answer
                 self._attempts.append(
                     AttemptRecord(
@@ -130,8 +130,8 @@ class Recorder:
         message = fact.message
         if fact.status is Status.error and self._open and self._route is not None and not self._route.experiment_id:
             message = UNTRACKED  # a provider that finds fault with a prompt quotes it
-        if self._credential is not None:
-            message = message.replace(self._credential, MASK.decode())
+        for credential in self._credentials:
+            message = message.replace(credential, MASK.decode())
         fault = Fault(kind=_clipped(fact.kind) or "", message=redact_text(message, MESSAGE_LIMIT), http_status=fact.http_status)
         if self._open:
             if self._attempts[-1].fault is None:
@@ -185,7 +185,9 @@ class Recorder:
 
     def _hushed(self, body: bytes) -> bytes:
         """Providers echo their key; one without a known shape is known to us."""
-        return body if self._credential is None else body.replace(self._credential.encode(), MASK)
+        for credential in self._credentials:
+            body = body.replace(credential.encode(), MASK)
+        return body
 
 
 def _clipped(text: str | None) -> str | None:

@@ -239,6 +239,7 @@ def reply(status: int, headers: list[tuple[bytes, bytes]], body: bytes | StreamB
 
 
 def hushed(said: bytes, target: Target) -> bytes:
-    """What a provider says of an error, without our key: some echo it in full."""
-    credential = target.credential
-    return said.replace(credential.encode(), MASK) if credential else said
+    """What a provider says of an error, without our keys: some echo them in full."""
+    for credential in target.credentials:
+        said = said.replace(credential.encode(), MASK)
+    return said

@@ -109,19 +109,22 @@ class Snapshots:
     def _target(self, sealed: SealedTarget, opened: Mapping[tuple[str, bytes], Mapping[str, str] | str]) -> Target:
         secret = opened.get((sealed.secret_id or "", sealed.sealed), {})
         problem = secret if isinstance(secret, str) else None
-        way = access(self._providers, sealed.provider, sealed.auth_config, {} if isinstance(secret, str) else secret)
+        way = access(self._providers, sealed.provider, sealed.auth_config, {} if isinstance(secret, str) else secret, model=sealed.model)
         return Target(
             model_definition_id=sealed.model_definition_id,
             provider=sealed.provider,
             model=sealed.model,
             formats=way.urls,
             headers=way.headers,
+            grant=way.grant,
+            base_url=way.base_url,
             usage_in_stream=way.usage_in_stream,
             weight=sealed.weight,
             fallback_order=sealed.fallback_order,
             secret_id=sealed.secret_id,
             allow_private=self._allow_private or way.allow_private,
             in_process=way.in_process,
+            client_gone=way.client_gone,
             problem=problem or way.problem,
         )
 

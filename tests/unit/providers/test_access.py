@@ -16,6 +16,7 @@ def openais(base: str) -> dict[str, str]:
 def test_openai_by_its_default_base() -> None:
     assert access(catalog(), "openai", {}, {"api_key": "sk-1"}) == Access(
         urls=openais("https://api.openai.com/v1"),
+        base_url="https://api.openai.com/v1",
         headers={"authorization": "Bearer sk-1"},
         usage_in_stream="ask",
     )
@@ -24,6 +25,7 @@ def test_openai_by_its_default_base() -> None:
 def test_anthropic_shows_its_key_and_version() -> None:
     assert access(catalog(), "anthropic", {}, {"api_key": "sk-ant"}) == Access(
         urls={"anthropic.messages": "https://api.anthropic.com/v1/messages"},
+        base_url="https://api.anthropic.com/v1",
         headers={"anthropic-version": "2023-06-01", "x-api-key": "sk-ant"},
         usage_in_stream="always",
     )
@@ -37,7 +39,8 @@ def test_api_base_replaces_the_base_with_its_version_segment(base: str) -> None:
 
 def test_a_server_of_ones_own_needs_no_key() -> None:
     found = access(catalog(), "openai-compatible", {"api_base": "http://127.0.0.1:11434/v1", "allow_private": "True"}, {})
-    assert found == Access(urls=openais("http://127.0.0.1:11434/v1"), headers={}, usage_in_stream="ask", allow_private=True)
+    base = "http://127.0.0.1:11434/v1"
+    assert found == Access(urls=openais(base), base_url=base, headers={}, usage_in_stream="ask", allow_private=True)
 
 
 def test_simulated_is_called_in_this_process_whatever_the_secret_says() -> None:

@@ -56,6 +56,7 @@ def test_opens_routes_with_their_credentials(path: Path) -> None:
                     model="gpt",
                     formats={format: f"https://api.openai.com/v1{end}" for format, end in catalog()["openai"].formats.items()},
                     headers={"authorization": "Bearer sk-a"},
+                    base_url="https://api.openai.com/v1",
                     usage_in_stream="ask",
                     weight=2.0,
                     fallback_order=1,
