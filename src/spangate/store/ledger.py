@@ -56,6 +56,7 @@ class AttemptRow(Struct, frozen=True, kw_only=True):
     upstream_request_id: str | None
     response_id: str | None
     response_model: str | None
+    service_tier: str | None
     stop_reason: str | None
     input_tokens: int | None
     output_tokens: int | None
@@ -66,6 +67,8 @@ class AttemptRow(Struct, frozen=True, kw_only=True):
     reasoning_tokens: int | None
     audio_input_tokens: int | None
     audio_output_tokens: int | None
+    image_input_tokens: int | None
+    image_output_tokens: int | None
     usage_invalid: str | None
     provenance: str
     fault_kind: str | None

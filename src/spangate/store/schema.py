@@ -112,7 +112,22 @@ endpoints = Table(
     Column("usage_tracking", Boolean, nullable=False, server_default=false()),
     # No foreign key: experiments are only ever marked deleted, and SQLite cannot add one to a table without copying it.
     Column("experiment_id", BigInteger),
+    Column("settings", Prose()),  # JSON of exchange.EndpointSettings; null: all of them are the server's
     UniqueConstraint("name"),
+    **TABLE,
+)
+
+# Names that clients already send, or patterns of them with `*`. Endpoints' names and these are one set: none is in both.
+aliases = Table(
+    "aliases",
+    metadata,
+    Column("pattern", Words(256), primary_key=True),
+    Column("endpoint_id", Id(), ForeignKey("endpoints.endpoint_id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("created_by", Words(255)),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("updated_by", Words(255)),
+    Index(None, "endpoint_id"),
     **TABLE,
 )
 
@@ -218,6 +233,24 @@ attempts = Table(
     Column("provenance", Id(16), nullable=False),
     Column("fault_kind", Id()),
     Column("fault_message", Words(1000)),
+    Column("image_input_tokens", BigInteger),
+    Column("image_output_tokens", BigInteger),
+    Column("service_tier", Words(255)),  # the provider's own word
+    **TABLE,
+)
+
+# Responses that providers keep: which target made each, so that what is asked of it later goes there, and which call has its tokens.
+responses = Table(
+    "responses",
+    metadata,
+    Column("response_id", Words(255), primary_key=True),  # the provider's
+    Column("endpoint_id", Id(), nullable=False),
+    Column("model_definition_id", Id(), nullable=False),
+    Column("call_id", Id(36), nullable=False),  # with the next: the attempt that made it
+    Column("attempt_no", Integer, nullable=False),
+    Column("made_at", BigInteger, nullable=False),  # ms; the call was received then
+    Column("counted_by", Id(36)),  # the call whose attempt has its tokens; null: nobody was told them yet
+    Index(None, "made_at"),
     **TABLE,
 )
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ..exchange import AttemptRecord, Begun, Content, Exchange, Fault, JournalRecord, ProcessPosition, Resumed, Status, TraceEntry
-from . import experiments, limits, paging, schema
+from . import experiments, limits, paging, responses, schema
 from .bulk import Rows
 from .engine import Database
 from .faults import AlreadyExists
@@ -121,6 +121,7 @@ class LedgerSink:
         return len(lost)
 
     def _write(self, connection: Connection, process_id: str, settled: Sequence[tuple[Exchange, Content | None]]) -> None:
+        settled = responses.counted_once(connection, settled)
         homes = _homes(connection, settled)
         calls: list[tuple[Any, ...]] = []
         attempts: list[tuple[Any, ...]] = []
@@ -262,6 +263,9 @@ def _attempt(call_id: str, attempt: AttemptRecord) -> tuple[Any, ...]:
         attempt.provenance.value,
         None if fault is None else limits.kept(fault.kind, 64),
         None if fault is None else limits.kept(fault.message, 1_000),
+        usage.image_input,
+        usage.image_output,
+        limits.kept(attempt.service_tier, 255),
     )
 
 

@@ -131,10 +131,10 @@ def test_a_rolled_back_change_is_not_counted(database: Database) -> None:
 def test_upgrade_goes_through_each_revision_once(open_database: Open) -> None:
     database = open_database()
     assert database.current() is None
-    assert database.upgrade() == ["0001", "0002"]
-    assert database.current() == "0002"
+    assert database.upgrade() == ["0001", "0002", "0003"]
+    assert database.current() == "0003"
     assert database.upgrade() == []
-    assert database.check() == Check(dialect=database.dialect, revision="0002", head="0002")
+    assert database.check() == Check(dialect=database.dialect, revision="0003", head="0003")
     assert database.check().ok
 
 
@@ -142,7 +142,7 @@ def test_an_older_database_is_not_ok(open_database: Open) -> None:
     database = open_database()
     assert not database.check().ok
     database.upgrade("0001")
-    assert database.check() == Check(dialect=database.dialect, revision="0001", head="0002")
+    assert database.check() == Check(dialect=database.dialect, revision="0001", head="0003")
     assert not database.check().ok
 
 
@@ -161,13 +161,40 @@ def test_usage_tracking_comes_to_endpoints_that_are_there(open_database: Open) -
             " VALUES ('m-1', 'e-1', 'd-1', 0, 0.25, 'PRIMARY', 1)"
         )
         connection.exec_driver_sql("INSERT INTO endpoint_tags (endpoint_id, key, value) VALUES ('e-1', 'team', 'search')")
-    assert database.upgrade() == ["0002"]
+    assert database.upgrade("0002") == ["0002"]
     with database.read() as connection:
         assert connection.execute(
             sa.select(schema.endpoints.c.name, schema.endpoints.c.usage_tracking, schema.endpoints.c.experiment_id)
         ).all() == [("old", False, None)]
         assert connection.execute(sa.select(schema.endpoint_models.c.mapping_id, schema.endpoint_models.c.weight)).all() == [("m-1", 0.25)]
         assert connection.execute(sa.select(schema.endpoint_tags)).all() == [("e-1", "team", "search")]
+    assert database.check() == Check(dialect=database.dialect, revision="0002", head="0003")
+
+
+def test_settings_and_new_counts_come_to_rows_that_are_there(open_database: Open) -> None:
+    database = open_database()
+    database.upgrade("0002")
+    with database.write() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO endpoints (endpoint_id, name, created_at, updated_at, usage_tracking, experiment_id)"
+            " VALUES ('e-1', 'old', 1, 1, TRUE, 7)"
+        )
+        connection.exec_driver_sql("INSERT INTO endpoint_tags (endpoint_id, key, value) VALUES ('e-1', 'team', 'search')")
+        connection.exec_driver_sql(
+            "INSERT INTO attempts (call_id, attempt_no, provider, model, format, started_ns, status, response_id, input_tokens, provenance)"
+            " VALUES ('c-1', 1, 'openai', 'gpt', 'openai.responses', 5, 'ok', 'resp_1', 11, 'reported')"
+        )
+    assert database.upgrade() == ["0003"]
+    columns, counts = schema.endpoints.c, schema.attempts.c
+    with database.read() as connection:
+        assert connection.execute(sa.select(columns.name, columns.usage_tracking, columns.experiment_id, columns.settings)).all() == [
+            ("old", True, 7, None)
+        ]
+        assert connection.execute(sa.select(schema.endpoint_tags)).all() == [("e-1", "team", "search")]
+        assert connection.execute(
+            sa.select(counts.response_id, counts.input_tokens, counts.image_input_tokens, counts.image_output_tokens, counts.service_tier)
+        ).all() == [("resp_1", 11, None, None, None)]
+        assert connection.execute(sa.select(schema.responses)).all() == []
     assert database.check().ok
 
 
@@ -186,7 +213,7 @@ def test_two_runners_upgrade_one_database(open_database: Open) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(step for steps in done for step in steps) == ["0001", "0002"]
+    assert sorted(step for steps in done for step in steps) == ["0001", "0002", "0003"]
     assert len(done) == 4
     assert first.check().ok
 

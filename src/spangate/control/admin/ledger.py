@@ -34,6 +34,7 @@ class Attempt(BaseModel):
     upstream_request_id: str | None
     response_id: str | None
     response_model: str | None
+    service_tier: str | None = Field(description="The provider's own word; what it asks for a token may depend on it.")
     stop_reason: str | None
     input_tokens: int | None = Field(description="All of them: cached and newly cached ones included.")
     output_tokens: int | None = Field(description="All of them: reasoning included.")
@@ -44,6 +45,8 @@ class Attempt(BaseModel):
     reasoning_tokens: int | None
     audio_input_tokens: int | None
     audio_output_tokens: int | None
+    image_input_tokens: int | None
+    image_output_tokens: int | None
     usage_invalid: list[str] = Field(description="Counts that the provider sent and that cannot be right; they are null here.")
     provenance: Provenance = Field(description="Who counted the tokens.")
     fault_kind: str | None

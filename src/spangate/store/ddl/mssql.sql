@@ -47,6 +47,7 @@ CREATE TABLE endpoints (
 	updated_by NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
 	usage_tracking BIT NOT NULL DEFAULT 0,
 	experiment_id BIGINT NULL,
+	settings NVARCHAR(max) COLLATE Latin1_General_100_BIN2 NULL,
 	CONSTRAINT pk_endpoints PRIMARY KEY (endpoint_id),
 	CONSTRAINT uq_endpoints_name UNIQUE (name)
 );
@@ -109,8 +110,24 @@ CREATE TABLE attempts (
 	provenance VARCHAR(16) COLLATE Latin1_General_100_BIN2 NOT NULL,
 	fault_kind VARCHAR(64) COLLATE Latin1_General_100_BIN2 NULL,
 	fault_message NVARCHAR(1000) COLLATE Latin1_General_100_BIN2 NULL,
+	image_input_tokens BIGINT NULL,
+	image_output_tokens BIGINT NULL,
+	service_tier NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
 	CONSTRAINT pk_attempts PRIMARY KEY (call_id, attempt_no)
 );
+
+CREATE TABLE responses (
+	response_id NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	endpoint_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	model_definition_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	call_id VARCHAR(36) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	attempt_no INTEGER NOT NULL,
+	made_at BIGINT NOT NULL,
+	counted_by VARCHAR(36) COLLATE Latin1_General_100_BIN2 NULL,
+	CONSTRAINT pk_responses PRIMARY KEY (response_id)
+);
+
+CREATE INDEX ix_responses_made_at ON responses (made_at);
 
 CREATE TABLE traces (
 	trace_id VARCHAR(36) COLLATE Latin1_General_100_BIN2 NOT NULL,
@@ -207,6 +224,19 @@ CREATE TABLE model_definitions (
 	CONSTRAINT uq_model_definitions_name UNIQUE (name),
 	CONSTRAINT fk_model_definitions_secret_id FOREIGN KEY(secret_id) REFERENCES secrets (secret_id)
 );
+
+CREATE TABLE aliases (
+	pattern NVARCHAR(256) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	endpoint_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	created_at BIGINT NOT NULL,
+	created_by NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+	updated_at BIGINT NOT NULL,
+	updated_by NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+	CONSTRAINT pk_aliases PRIMARY KEY (pattern),
+	CONSTRAINT fk_aliases_endpoint_id FOREIGN KEY(endpoint_id) REFERENCES endpoints (endpoint_id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_aliases_endpoint_id ON aliases (endpoint_id);
 
 CREATE TABLE endpoint_tags (
 	endpoint_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
@@ -554,5 +584,61 @@ ALTER TABLE endpoints ADD experiment_id BIGINT NULL;
 GO
 
 UPDATE alembic_version SET version_num='0002' WHERE alembic_version.version_num = '0001';
+
+GO
+
+-- Running upgrade 0002 -> 0003
+
+ALTER TABLE endpoints ADD settings NVARCHAR(max) COLLATE Latin1_General_100_BIN2 NULL;
+
+GO
+
+CREATE TABLE aliases (
+    pattern NVARCHAR(256) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    endpoint_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    created_at BIGINT NOT NULL,
+    created_by NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+    updated_at BIGINT NOT NULL,
+    updated_by NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+    CONSTRAINT pk_aliases PRIMARY KEY (pattern),
+    CONSTRAINT fk_aliases_endpoint_id FOREIGN KEY(endpoint_id) REFERENCES endpoints (endpoint_id) ON DELETE CASCADE
+);
+
+GO
+
+CREATE INDEX ix_aliases_endpoint_id ON aliases (endpoint_id);
+
+GO
+
+ALTER TABLE attempts ADD image_input_tokens BIGINT NULL;
+
+GO
+
+ALTER TABLE attempts ADD image_output_tokens BIGINT NULL;
+
+GO
+
+ALTER TABLE attempts ADD service_tier NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL;
+
+GO
+
+CREATE TABLE responses (
+    response_id NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    endpoint_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    model_definition_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    call_id VARCHAR(36) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    attempt_no INTEGER NOT NULL,
+    made_at BIGINT NOT NULL,
+    counted_by VARCHAR(36) COLLATE Latin1_General_100_BIN2 NULL,
+    CONSTRAINT pk_responses PRIMARY KEY (response_id)
+);
+
+GO
+
+CREATE INDEX ix_responses_made_at ON responses (made_at);
+
+GO
+
+UPDATE alembic_version SET version_num='0003' WHERE alembic_version.version_num = '0002';
 
 GO

@@ -47,6 +47,7 @@ CREATE TABLE endpoints (
 	updated_by VARCHAR(255),
 	usage_tracking BOOLEAN DEFAULT false NOT NULL,
 	experiment_id BIGINT,
+	settings TEXT,
 	CONSTRAINT pk_endpoints PRIMARY KEY (endpoint_id),
 	CONSTRAINT uq_endpoints_name UNIQUE (name)
 );
@@ -109,8 +110,24 @@ CREATE TABLE attempts (
 	provenance VARCHAR(16) NOT NULL,
 	fault_kind VARCHAR(64),
 	fault_message VARCHAR(1000),
+	image_input_tokens BIGINT,
+	image_output_tokens BIGINT,
+	service_tier VARCHAR(255),
 	CONSTRAINT pk_attempts PRIMARY KEY (call_id, attempt_no)
 );
+
+CREATE TABLE responses (
+	response_id VARCHAR(255) NOT NULL,
+	endpoint_id VARCHAR(64) NOT NULL,
+	model_definition_id VARCHAR(64) NOT NULL,
+	call_id VARCHAR(36) NOT NULL,
+	attempt_no INTEGER NOT NULL,
+	made_at BIGINT NOT NULL,
+	counted_by VARCHAR(36),
+	CONSTRAINT pk_responses PRIMARY KEY (response_id)
+);
+
+CREATE INDEX ix_responses_made_at ON responses (made_at);
 
 CREATE TABLE traces (
 	trace_id VARCHAR(36) NOT NULL,
@@ -207,6 +224,19 @@ CREATE TABLE model_definitions (
 	CONSTRAINT uq_model_definitions_name UNIQUE (name),
 	CONSTRAINT fk_model_definitions_secret_id FOREIGN KEY(secret_id) REFERENCES secrets (secret_id)
 );
+
+CREATE TABLE aliases (
+	pattern VARCHAR(256) NOT NULL,
+	endpoint_id VARCHAR(64) NOT NULL,
+	created_at BIGINT NOT NULL,
+	created_by VARCHAR(255),
+	updated_at BIGINT NOT NULL,
+	updated_by VARCHAR(255),
+	CONSTRAINT pk_aliases PRIMARY KEY (pattern),
+	CONSTRAINT fk_aliases_endpoint_id FOREIGN KEY(endpoint_id) REFERENCES endpoints (endpoint_id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_aliases_endpoint_id ON aliases (endpoint_id);
 
 CREATE TABLE endpoint_tags (
 	endpoint_id VARCHAR(64) NOT NULL,
@@ -504,3 +534,41 @@ ALTER TABLE endpoints ADD COLUMN usage_tracking BOOLEAN DEFAULT false NOT NULL;
 ALTER TABLE endpoints ADD COLUMN experiment_id BIGINT;
 
 UPDATE alembic_version SET version_num='0002' WHERE alembic_version.version_num = '0001';
+
+-- Running upgrade 0002 -> 0003
+
+ALTER TABLE endpoints ADD COLUMN settings TEXT;
+
+CREATE TABLE aliases (
+    pattern VARCHAR(256) NOT NULL,
+    endpoint_id VARCHAR(64) NOT NULL,
+    created_at BIGINT NOT NULL,
+    created_by VARCHAR(255),
+    updated_at BIGINT NOT NULL,
+    updated_by VARCHAR(255),
+    CONSTRAINT pk_aliases PRIMARY KEY (pattern),
+    CONSTRAINT fk_aliases_endpoint_id FOREIGN KEY(endpoint_id) REFERENCES endpoints (endpoint_id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_aliases_endpoint_id ON aliases (endpoint_id);
+
+ALTER TABLE attempts ADD COLUMN image_input_tokens BIGINT;
+
+ALTER TABLE attempts ADD COLUMN image_output_tokens BIGINT;
+
+ALTER TABLE attempts ADD COLUMN service_tier VARCHAR(255);
+
+CREATE TABLE responses (
+    response_id VARCHAR(255) NOT NULL,
+    endpoint_id VARCHAR(64) NOT NULL,
+    model_definition_id VARCHAR(64) NOT NULL,
+    call_id VARCHAR(36) NOT NULL,
+    attempt_no INTEGER NOT NULL,
+    made_at BIGINT NOT NULL,
+    counted_by VARCHAR(36),
+    CONSTRAINT pk_responses PRIMARY KEY (response_id)
+);
+
+CREATE INDEX ix_responses_made_at ON responses (made_at);
+
+UPDATE alembic_version SET version_num='0003' WHERE alembic_version.version_num = '0002';
