@@ -12,10 +12,11 @@ import sqlalchemy as sa
 from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Connection
 
-from . import experiments, limits, models, paging
+from . import aliases, experiments, limits, models, paging
 from .engine import bump
 from .faults import AlreadyExists, Invalid, NotFound
 from .models import ModelDefinition
+from .schema import aliases as endpoint_aliases
 from .schema import endpoint_bindings, endpoint_models, endpoint_tags, model_definitions
 from .schema import endpoints as table
 
@@ -197,10 +198,10 @@ def update(
 
 
 def delete(connection: Connection, endpoint_id: str) -> None:
-    """Takes its mappings, tags and bindings with it. Its experiment and its ledger rows stay."""
+    """Takes its mappings, tags, bindings and aliases with it. Its experiment and its ledger rows stay."""
     bump(connection)
     get(connection, endpoint_id)
-    for part in (endpoint_models, endpoint_tags, endpoint_bindings, table):
+    for part in (endpoint_models, endpoint_tags, endpoint_bindings, endpoint_aliases, table):
         connection.execute(part.delete().where(part.c.endpoint_id == endpoint_id))
 
 
@@ -317,6 +318,8 @@ def _name_is_free(connection: Connection, name: str) -> None:
         raise Invalid(f"Invalid endpoint name '{name}'. Letters, digits, '_', '-' and '.' are allowed.")
     if connection.execute(sa.select(table.c.endpoint_id).where(table.c.name == name)).first() is not None:
         raise AlreadyExists(f"Endpoint with name '{name}' already exists")
+    if aliases.taken(connection, name):
+        raise AlreadyExists(f"'{name}' is an alias of another endpoint: delete that first")
 
 
 def _given_experiment(connection: Connection, experiment_id: str) -> int:

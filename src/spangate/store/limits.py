@@ -4,6 +4,7 @@ from .faults import Invalid
 
 NAME = 255
 MODEL = 256
+ALIAS = 256  # as long as the name of a model
 EXPERIMENT_NAME = 500
 TAG_KEY = 250
 ENDPOINT_TAG = 5_000

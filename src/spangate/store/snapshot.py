@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ..exchange import SealedKey, SealedRoute, SealedTarget, Snapshot
+from ..exchange import Alias, SealedKey, SealedRoute, SealedTarget, Snapshot
+from . import aliases, settings
 from .endpoints import FALLBACK
 from .engine import version as version
 from .schema import endpoint_models, endpoints, model_definitions, secrets
@@ -54,7 +55,14 @@ def snapshot(connection: Connection, keys: Sequence[SealedKey], *, now: int | No
             max_attempts=row.fallback_max_attempts,
             experiment_id=str(row.experiment_id) if row.usage_tracking and row.experiment_id is not None else None,
             created_at=row.created_at,
+            settings=settings.read(row.settings),
         )
         for row in connection.execute(sa.select(endpoints).order_by(endpoints.c.name))
     )
-    return Snapshot(version=number, published_at=time.time_ns() // 1_000_000 if now is None else now, routes=routes, keys=tuple(keys))
+    return Snapshot(
+        version=number,
+        published_at=time.time_ns() // 1_000_000 if now is None else now,
+        routes=routes,
+        keys=tuple(keys),
+        aliases=tuple(Alias(pattern=alias.pattern, endpoint=alias.endpoint) for alias in aliases.list_(connection)),
+    )

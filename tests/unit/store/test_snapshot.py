@@ -1,12 +1,13 @@
 import sqlalchemy as sa
 from tests.unit.store.given import KEYRING, T0, house
 
-from spangate.exchange import SealedKey, SealedRoute, SealedTarget, Snapshot
-from spangate.store import endpoints, models, schema, secrets
+from spangate.exchange import Alias, EndpointSettings, ProxyRules, SealedKey, SealedRoute, SealedTarget, Snapshot
+from spangate.store import aliases, endpoints, models, schema, secrets, settings
 from spangate.store.endpoints import FALLBACK, EndpointModel, Fallback
 from spangate.store.engine import Database, version
 from spangate.store.snapshot import snapshot
 
+RULES = ProxyRules(methods=("GET",), paths=("/files/*",))
 KEY = SealedKey(key_id="k-1", digest=b"d", name="admin")
 
 
@@ -26,6 +27,8 @@ def test_a_snapshot_is_all_that_workers_need(database: Database) -> None:
             now=T0,
         )
         untracked = house(connection, "quiet", usage_tracking=False)
+        settings.update(connection, "quiet", {"idle_timeout": 5.0, "proxy": RULES}, now=T0)
+        aliases.put(connection, "gpt-*", endpoint="quiet", now=T0)
         number = version(connection)
     with database.read() as connection:
         sealed = {
@@ -36,6 +39,7 @@ def test_a_snapshot_is_all_that_workers_need(database: Database) -> None:
         version=number,
         published_at=T0 + 9,
         keys=(KEY,),
+        aliases=(Alias(pattern="gpt-*", endpoint="quiet"),),
         routes=(
             SealedRoute(
                 endpoint_id=home.endpoint.endpoint_id,
@@ -63,6 +67,7 @@ def test_a_snapshot_is_all_that_workers_need(database: Database) -> None:
                 name="quiet",
                 experiment_id=None,
                 created_at=T0,
+                settings=EndpointSettings(idle_timeout=5.0, proxy=RULES),
                 targets=(
                     SealedTarget(
                         model_definition_id=untracked.model.model_definition_id,
