@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from ..providers.access import ADDRESSES
+
 # Names that never leave the machine or the site, whatever a resolver makes of them.
 PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".intranet", ".corp")
 # MLflow refuses these words too: elsewhere they choose the destination, and only api_base is checked.
@@ -15,17 +17,17 @@ def fault(auth_config: Mapping[str, str], *, allow_private: bool) -> str | None:
     """Why a secret with this auth_config is refused, or None."""
     if reserved := sorted(RESERVED & auth_config.keys()):
         return f"auth_config must not contain '{reserved[0]}'. Set the upstream with 'api_base', which is checked."
-    api_base = auth_config.get("api_base")
     allow_private = allow_private or auth_config.get("allow_private", "").lower() == "true"
-    return None if api_base is None else _api_base_fault(api_base, allow_private=allow_private)
+    faults = (_address_fault(field, auth_config[field], allow_private=allow_private) for field in ADDRESSES if field in auth_config)
+    return next((fault for fault in faults if fault), None)
 
 
-def _api_base_fault(api_base: str, *, allow_private: bool) -> str | None:
+def _address_fault(field: str, address: str, *, allow_private: bool) -> str | None:
     try:
-        parts = urlsplit(api_base)
+        parts = urlsplit(address)
         host, _ = parts.hostname, parts.port  # both raise on nonsense
     except ValueError:
-        return "Invalid Gateway secret api_base: it is not a URL."
+        return f"Invalid Gateway secret {field}: it is not a URL."
     schemes = ("https", "http") if allow_private else ("https",)
     if parts.scheme not in schemes:
         hint = (
@@ -33,18 +35,16 @@ def _api_base_fault(api_base: str, *, allow_private: bool) -> str | None:
             if allow_private
             else " The secret's allow_private or SPANGATE_ALLOW_PRIVATE_UPSTREAMS=true permits http and private addresses."
         )
-        return (
-            f"Invalid Gateway secret api_base scheme: '{parts.scheme}'. Allowed schemes are: {', '.join(repr(s) for s in schemes)}.{hint}"
-        )
-    if not host or re.search(r"[\s\\\x00-\x1f\x7f]", api_base):
-        return "Invalid Gateway secret api_base: it names no host."
+        return f"Invalid Gateway secret {field} scheme: '{parts.scheme}'. Allowed schemes are: {', '.join(repr(s) for s in schemes)}.{hint}"
+    if not host or re.search(r"[\s\\\x00-\x1f\x7f]", address):
+        return f"Invalid Gateway secret {field}: it names no host."
     if parts.username is not None or parts.password is not None:
-        return "Invalid Gateway secret api_base: credentials belong into secret_value, not into the URL."
+        return f"Invalid Gateway secret {field}: credentials belong into secret_value, not into the URL."
     if parts.query or parts.fragment:
-        return "Invalid Gateway secret api_base: a query or a fragment cannot be part of it."
+        return f"Invalid Gateway secret {field}: a query or a fragment cannot be part of it."
     if not allow_private and _private(host):
         return (
-            f"Invalid Gateway secret api_base host: '{host}' is not a public address."
+            f"Invalid Gateway secret {field} host: '{host}' is not a public address."
             " The secret's allow_private or SPANGATE_ALLOW_PRIVATE_UPSTREAMS=true permits private ones."
         )
     return None

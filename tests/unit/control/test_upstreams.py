@@ -80,6 +80,12 @@ def test_refuses_plain_http_to_the_public() -> None:
     assert "Allowed schemes are: 'https'" in (fault({"api_base": "http://api.openai.com/v1"}, allow_private=False) or "")
 
 
+def test_holds_a_token_authority_to_the_same() -> None:
+    assert fault({"authority_host": "https://login.microsoftonline.com"}, allow_private=False) is None
+    refused = fault({"api_base": "https://api.example.com", "authority_host": "https://169.254.169.254"}, allow_private=False)
+    assert "authority_host host: '169.254.169.254' is not a public address" in (refused or "")
+
+
 def test_refuses_other_words_for_a_destination() -> None:
     assert "base_url" in (fault({"base_url": "https://api.openai.com"}, allow_private=True) or "")
 

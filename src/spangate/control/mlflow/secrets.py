@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 
+from ...providers import catalog
 from ...store import secrets as store
 from ...store.faults import Invalid
-from .. import upstreams
+from .. import credentials, upstreams
 from ..desk import Desk
 from .messages import CreateSecret, DeleteSecret, GetSecret, ListSecrets, Nothing, SecretInfo, SecretReply, SecretsReply, UpdateSecret
 from .operations import Operation
 
 
 def create(desk: Desk, ask: CreateSecret) -> SecretReply:
-    auth_config = _checked(desk, ask.auth_config or {})
+    auth_config = _checked(desk, ask.provider, ask.secret_value or {}, ask.auth_config or {})
     with desk.write() as connection:
         secret = store.create(
             connection,
@@ -41,14 +42,15 @@ def list_(desk: Desk, ask: ListSecrets) -> SecretsReply:
 
 def update(desk: Desk, ask: UpdateSecret) -> SecretReply:
     # The client sends nothing or {} for what stays as it is: protobuf maps have no presence.
-    auth_config = _checked(desk, ask.auth_config) if ask.auth_config else None
     with desk.write() as connection:
+        before = store.get(connection, secret_id=ask.secret_id)
+        auth_config = _checked(desk, before.provider, ask.secret_value or {}, ask.auth_config or {})
         secret = store.update(
             connection,
             desk.keyring,
             ask.secret_id,
             values=ask.secret_value or None,
-            auth_config=auth_config,
+            auth_config=auth_config or None,
             by=ask.updated_by or desk.caller,
             now=desk.now(),
         )
@@ -75,8 +77,10 @@ def info(secret: store.Secret) -> SecretInfo:
     )
 
 
-def _checked(desk: Desk, auth_config: Mapping[str, str]) -> dict[str, str]:
-    if fault := upstreams.fault(auth_config, allow_private=desk.allow_private):
+def _checked(desk: Desk, provider: str | None, values: Mapping[str, str], auth_config: Mapping[str, str]) -> dict[str, str]:
+    fault = upstreams.fault(auth_config, allow_private=desk.allow_private)
+    fault = fault or credentials.fault(catalog().get(provider or ""), sealed=values, open=auth_config)
+    if fault:
         raise Invalid(fault)
     return dict(auth_config)
 

@@ -68,6 +68,17 @@ def test_what_is_not_there(store: RestStore) -> None:
         assert (missing.value.error_code, missing.value.get_http_status_code()) == ("RESOURCE_DOES_NOT_EXIST", 404)
 
 
+def test_an_update_is_held_to_the_fields_of_its_provider_too(store: RestStore) -> None:
+    made = store.create_gateway_secret("key", {"api_key": KEY}, provider="openai", auth_config={"auth_mode": "api_key"})
+    for wrong in ({"secret_value": {"key": "k"}}, {"auth_config": {"api_key": "k"}}):
+        with pytest.raises(RestException, match="is not a field of") as refused:
+            store.update_gateway_secret(made.secret_id, **wrong)
+        assert refused.value.error_code == "INVALID_PARAMETER_VALUE"
+    assert store.get_secret_info(made.secret_id) == made
+    free = store.create_gateway_secret("other", {"token": KEY}, provider="somebody-else", auth_config={"colour": "red"})
+    assert free.auth_config == {"colour": "red"}
+
+
 @pytest.mark.parametrize("api_base", ["http://api.openai.com/v1", "https://127.0.0.1/v1", "https://localhost/v1", "gopher://a"])
 def test_a_destination_that_is_not_public_is_refused(store: RestStore, api_base: str) -> None:
     with pytest.raises(RestException) as refused:
@@ -88,6 +99,8 @@ def test_a_destination_that_is_not_public_is_refused(store: RestStore, api_base:
         ({"secret_name": "a", "secret_value": {"api_key": 5}}, "secret_value"),
         ({"secret_name": "a", "auth_config": {"base_url": "https://x.example.com"}}, "base_url"),
         ({"secret_name": "a", "auth_config": {"nested": {}}}, "auth_config"),
+        ({"secret_name": "a", "provider": "openai", "secret_value": {"api-key": "k"}}, "those are: api_key"),
+        ({"secret_name": "a", "provider": "openai", "auth_config": {"api_bse": "https://8.8.8.8/v1"}}, "'api_bse' is not a field"),
     ],
 )
 def test_a_wrong_message_is_a_clear_400(http: httpx.Client, body: dict[str, Any], words: str) -> None:
@@ -114,7 +127,7 @@ def test_model_definitions(store: RestStore, http: httpx.Client) -> None:
         store.create_gateway_model_definition("mini", secret.secret_id, "openai", "x")
     with pytest.raises(RestException, match="RESOURCE_DOES_NOT_EXIST"):
         store.create_gateway_model_definition("other", "s-none", "openai", "x")
-    with pytest.raises(RestException, match="Those are: anthropic, openai") as unknown:
+    with pytest.raises(RestException, match="Those are: anthropic, .*openai") as unknown:
         store.create_gateway_model_definition("other", secret.secret_id, "nobody", "x")
     assert unknown.value.error_code == "INVALID_PARAMETER_VALUE"
     keyless = {"name": "demo", "provider": "simulated", "model_name": "demo"}
