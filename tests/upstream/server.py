@@ -11,6 +11,7 @@ import base64
 import json
 import re
 import socket
+import struct
 import sys
 import threading
 import time
@@ -21,13 +22,17 @@ import httptools
 import msgspec
 import uvloop
 
+from .faults import FAULTS
 from .knobs import Knobs, knobs
+from .plays import Answer, Over, Pause, Scene, answer
 from .script import ID, Script, script
 
 MODEL = re.compile(rb'"model"\s*:\s*"((?:[^"\\]|\\.)*)"')
 STREAM = re.compile(rb'"stream"\s*:\s*true')
 BASE64 = re.compile(rb'"encoding_format"\s*:\s*"base64"')
+EARLY = b" fault=refused-"  # answered as soon as this much of the request is there
 ASK = re.compile(rb'"include_usage"\s*:\s*true')
+CREDENTIALS = (b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key")
 KEPT = 2000  # whole requests, newest: enough for a test to look at its own
 REASONS = {200: b"OK", 400: b"Bad Request", 401: b"Unauthorized", 404: b"Not Found", 429: b"Too Many Requests", 503: b"Service Unavailable"}
 # By the end of the path; the first that fits.
@@ -59,6 +64,9 @@ class Served(msgspec.Struct):
     events: int = 0  # content events that went out
     outcome: str = "open"  # open | whole | cut (by a knob) | client_gone | refused
     request_id: str = ""
+    fault: str = ""
+    wrote: float = 0.0  # wall clock, when the last bytes of a played fault went out
+    closed: float | None = None  # wall clock, when the other side closed the connection on an answer that was not over
 
 
 class Books:
@@ -111,6 +119,7 @@ class Connection(asyncio.Protocol):
         self.url = b""
         self.body: list[bytes] = []
         self.headers: list[tuple[bytes, bytes]] = []
+        self.answered = False  # before the request was there
 
     # asyncio
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -120,8 +129,10 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.books.open_connections -= 1
-        if self.task is not None:
+        if self.task is not None and not self.task.done():
             self.task.cancel()
+            if self.row is not None:
+                self.row.closed = time.time()
         if self.row is not None and self.row.outcome == "open":
             self.row.outcome = "client_gone"
         self.writable.set()
@@ -151,8 +162,14 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         self.body.append(body)
+        if EARLY in body and not self.answered:
+            self.on_message_complete()
+            self.answered = True
 
     def on_message_complete(self) -> None:
+        if self.answered:
+            self.reset()
+            return
         url, body, headers = self.url, b"".join(self.body), self.headers
         method = self.parser.get_method()
         self.reset()
@@ -210,6 +227,12 @@ class Connection(asyncio.Protocol):
         if len(books.kept) > KEPT:
             books.kept.popitem(last=False)
         self.row = row
+        if asked.fault:
+            ask = format not in ON_REQUEST or ASK.search(body) is not None
+            scene = Scene(format, stream, model.partition(";")[0], asked, ask, shown(headers))
+            row.fault = asked.fault
+            self.task = asyncio.get_running_loop().create_task(self.act(row, FAULTS[asked.fault].edit(answer(scene))))
+            return
         # The id leaves the key, so that a thousand calls of one kind share one script; the counts stay in it.
         kind = msgspec.structs.replace(asked, id="", input=given_in, output=given_out, base64=BASE64.search(body) is not None)
         ask = format not in ON_REQUEST or ASK.search(body) is not None
@@ -276,6 +299,30 @@ class Connection(asyncio.Protocol):
             row.outcome, row.reported = "whole" if whole else "cut", whole and counted(asked, ask)
             await self.write(b"0\r\n\r\n")
 
+    async def act(self, row: Served, played: Answer) -> None:
+        """A fault by name, step by step."""
+        for step in played.steps(row.request_id.encode()):
+            if isinstance(step, Pause):
+                await asyncio.sleep(step.seconds)
+                continue
+            if isinstance(step, Over):
+                row.outcome = "whole"
+                continue
+            await self.write(step)
+            row.wrote = time.time()
+        if played.end == "stall":
+            await asyncio.Event().wait()
+        row.outcome, row.reported, row.status = played.outcome, played.reported, played.status
+        transport = self.transport
+        if transport is None:
+            return
+        if played.end == "rst":
+            # Without it an abort is a FIN whenever nothing is left unread.
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            transport.abort()
+        elif played.end == "fin":
+            transport.close()
+
     async def write(self, data: bytes) -> None:
         await self.writable.wait()
         if self.transport is None or self.transport.is_closing():
@@ -286,6 +333,12 @@ class Connection(asyncio.Protocol):
         row.outcome = "cut"
         if self.transport is not None:
             self.transport.abort()
+
+
+def shown(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """The credential that came with the request."""
+    said = {name.lower(): value for name, value in headers}
+    return next((said[name].rpartition(b" ")[2] for name in CREDENTIALS if name in said), b"")
 
 
 def counted(asked: Knobs, ask: bool = True) -> bool:

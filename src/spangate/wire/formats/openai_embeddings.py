@@ -9,7 +9,7 @@ from spangate.wire import lenient
 from spangate.wire.counting import UNREADABLE, Tally
 from spangate.wire.events import Ended, Event, Failed, Started, UsageReported
 from spangate.wire.framing.sse import Frame
-from spangate.wire.usage import Usage
+from spangate.wire.usage import Usage, count
 
 from .decoding import SseDecoder
 from .openai_chat import failure, parse_problem, render_model, render_models, render_problem, render_problem_event
@@ -83,7 +83,7 @@ def parse_usage(value: object) -> Usage | None:
     tally.read("input", wire.get("prompt_tokens"))
     tally.read("output", wire.get("completion_tokens"))
     given = tally.get("input")
-    if given is not None and tally.get("output") is None and wire.get("total_tokens") == given:
+    if given is not None and tally.get("output") is None and count(wire.get("total_tokens")) == given:
         tally.put("output", 0)  # the total says that nothing but the input was counted
     return tally.usage()
 
