@@ -5,10 +5,13 @@ Nothing is re-encoded. A body that two parsers could read as two requests (a key
 
 import json
 import re
+from collections.abc import Iterable
 
 import msgspec
 
 from spangate.wire.problems import Refusal
+
+from .depth import refuse_deep, too_deep
 
 _BLANK = b" \t\n\r"
 _KEY = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -31,18 +34,20 @@ class Peek(msgspec.Struct, frozen=True):
     options_inside: int | None = None  # just past the brace of stream_options, if it is an object
     options_empty: bool = False
     include_usage_at: Span | None = None
+    resources_at: tuple[Span, ...] = ()  # where a body whose model the path says repeats it
+    previous: str | None = None  # the response that is to be continued (`previous_response_id`)
 
 
 def peek(body: bytes) -> Peek:
-    """Raises Refusal(400) for what is no JSON object, says a key twice, or has `model` or `stream` of the wrong type."""
-    found, inside = _scan(body, 0, len(body), "The request body")
+    """Raises Refusal(400) for what nests too deeply, is no JSON object, says a key twice, or has `model` or `stream` of the wrong type."""
+    found, inside = scan(body, 0, len(body), "The request body")
     model_at, stream_at, options_at = found.get("model"), found.get("stream"), found.get("stream_options")
     include_usage: bool | None = None
     include_usage_at: Span | None = None
     options_inside: int | None = None
     options_empty = False
     if options_at is not None and body[options_at[0]] == ord("{"):
-        options, options_inside = _scan(body, *options_at, "`stream_options`")
+        options, options_inside = scan(body, *options_at, "`stream_options`")
         include_usage_at = options.get("include_usage")
         include_usage = _LITERALS.get(body[slice(*include_usage_at)]) if include_usage_at else None
         options_empty = not options
@@ -57,6 +62,7 @@ def peek(body: bytes) -> Peek:
         options_inside=options_inside,
         options_empty=options_empty,
         include_usage_at=include_usage_at,
+        previous=_previous(body, found["previous_response_id"]) if "previous_response_id" in found else None,
     )
 
 
@@ -82,6 +88,11 @@ def patch(body: bytes, peek: Peek, *, model: str, ask_usage: bool) -> bytes:
         # else: options of a wrong type are the provider's to refuse
     if fresh:
         edits.append((peek.inside, peek.inside, b",".join(fresh) + (b"" if peek.empty else b",")))
+    return spliced(body, edits)
+
+
+def spliced(body: bytes, edits: Iterable[tuple[int, int, bytes]]) -> bytes:
+    """The body with new bytes at these spans; every other byte as it was."""
     out: list[bytes] = []
     at = 0
     for start, end, new in sorted(edits):
@@ -103,6 +114,13 @@ def _model(body: bytes, at: Span | None) -> str | None:
         raise Refusal(400, "invalid_model", "`model` must be a string.", param="model") from None
 
 
+def _previous(body: bytes, at: Span) -> str | None:
+    try:
+        return _string.decode(body[slice(*at)])
+    except ValueError:
+        return None  # the provider's to refuse
+
+
 def _stream(body: bytes, at: Span | None) -> bool:
     value = body[slice(*at)] if at else b"null"
     if value == b"null":
@@ -113,12 +131,14 @@ def _stream(body: bytes, at: Span | None) -> bool:
     return stream
 
 
-def _scan(body: bytes, start: int, end: int, what: str) -> tuple[dict[str, Span], int]:
+def scan(body: bytes, start: int, end: int, what: str) -> tuple[dict[str, Span], int]:
     """Where the values of the object's keys stand, and the offset just past its brace.
 
     msgspec validates and gives each key's last value; then the keys are walked in order. As long as each key is new
     and its value is the very bytes that stand there, nothing was said twice.
     """
+    if start == 0:  # the whole body
+        refuse_deep(body)
     try:
         values = _object.decode(body[start:end])
     except msgspec.ValidationError:
@@ -126,28 +146,28 @@ def _scan(body: bytes, start: int, end: int, what: str) -> tuple[dict[str, Span]
     except ValueError as error:
         raise Refusal(400, "invalid_json", f"{what} is not valid JSON: {_reason(body, error)}") from None
     except RecursionError:
-        raise Refusal(400, "invalid_json", f"{what} is nested too deeply.") from None
+        raise too_deep() from None  # not JSON either, or it would have been told before
     found: dict[str, Span] = {}
     inside = body.index(b"{", start) + 1
-    at = _past_blanks(body, inside)
+    at = past_blanks(body, inside)
     while body[at] != ord("}"):
         key = _KEY.match(body, at)
         assert key is not None  # the bytes are valid JSON, and a key stands here
         name = _string.decode(key.group())
         raw = bytes(values[name])
-        at = _past_blanks(body, _past_blanks(body, key.end()) + 1)  # past the colon
+        at = past_blanks(body, past_blanks(body, key.end()) + 1)  # past the colon
         if name in found or not body.startswith(raw, at):
             raise _twice(what, name)
         found[name] = (at, at + len(raw))
-        at = _past_blanks(body, at + len(raw))
+        at = past_blanks(body, at + len(raw))
         if body[at] == ord(","):
-            at = _past_blanks(body, at + 1)
+            at = past_blanks(body, at + 1)
         elif body[at] != ord("}"):
             raise _twice(what, name)  # 12 where the last value is 1
     return found, inside
 
 
-def _past_blanks(body: bytes, at: int) -> int:
+def past_blanks(body: bytes, at: int) -> int:
     while body[at] in _BLANK:
         at += 1
     return at
