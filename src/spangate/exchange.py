@@ -93,7 +93,15 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     aliases: tuple[Alias, ...] = ()
 
 
-CREDENTIAL_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key", "x-portkey-api-key", "x-portkey-config")
+CREDENTIAL_HEADERS = (
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "x-portkey-api-key",
+    "x-portkey-config",
+    "x-portkey-virtual-key",
+)
 SHORTEST_CREDENTIAL = 12  # characters; what local servers are given as a key (`not-needed`) is shorter
 
 

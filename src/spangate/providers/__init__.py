@@ -4,7 +4,7 @@ A provider that differs by a URL is a new file in `catalog/`. `access` makes a r
 """
 
 from .access import ADDRESSES, Access, ClientCredentials, access
-from .catalogue import catalog
+from .catalogue import canonical, catalog
 from .rows import AuthMode, Names, Provider
 
-__all__ = ["ADDRESSES", "Access", "AuthMode", "ClientCredentials", "Names", "Provider", "access", "catalog"]
+__all__ = ["ADDRESSES", "Access", "AuthMode", "ClientCredentials", "Names", "Provider", "access", "canonical", "catalog"]

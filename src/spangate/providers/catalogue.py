@@ -19,6 +19,16 @@ def catalog() -> Mapping[str, Provider]:
     return MappingProxyType({provider.names.mlflow: provider for provider in rows})
 
 
+@functools.cache
+def _canonical() -> Mapping[str, str]:
+    return {also: provider.names.mlflow for provider in catalog().values() for also in provider.names.also}
+
+
+def canonical(name: str) -> str:
+    """The catalogue's name of a provider that somebody named with another of MLflow's words. What is no such word stays as it is."""
+    return _canonical().get(name, name)
+
+
 def row(name: str, text: bytes) -> Provider:
     """One file's content; its name must be MLflow's name of the provider, so that a row is found by looking for it."""
     provider = msgspec.toml.decode(text, type=Provider)
