@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 import msgspec
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Message, Receive
 
 from ..exchange import Caller, SealedKey
 
@@ -86,7 +88,7 @@ class Identity:
 
 
 class Guarded(APIRoute):
-    """A route that knows its policy, and asks for the key before it reads a byte of the body."""
+    """A route that knows its policy, asks for the key before it reads a byte of the body, and reads no more than the limit."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         policy = getattr(endpoint, DECLARED, None)
@@ -106,9 +108,23 @@ class Guarded(APIRoute):
                     raise Forbidden(f"This needs the role `{policy.value}`, the key `{caller.name}` has `{caller.role}`.")
                 agent = request.headers.get("user-agent", "").partition(" ")[0]
                 request.state.caller = msgspec.structs.replace(caller, agent=agent)
-            return await answer(request)
+            return await answer(Request(request.scope, _capped(request.receive, request.app.state.body_limit)))
 
         return guarded
+
+
+def _capped(receive: Receive, limit: int) -> Receive:
+    seen = 0
+
+    async def capped() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > limit:
+            raise HTTPException(413, f"The request body is larger than {limit} bytes.")
+        return message
+
+    return capped
 
 
 def check(app: FastAPI) -> Sequence[Guarded]:

@@ -18,6 +18,7 @@ def application() -> FastAPI:
     app = FastAPI(openapi_url=None)
     app.router.route_class = Guarded
     app.state.identity = Identity([sealed("right"), sealed("small", role="reader")])
+    app.state.body_limit = 100
     problems.install(app)
     return app
 
@@ -105,3 +106,20 @@ def test_asks_for_the_key_before_it_looks_at_the_request() -> None:
         assert (bad.status_code, bad.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
         assert client.get("/nothing").json() == {"error_code": "ENDPOINT_NOT_FOUND", "message": "There is nothing at GET /nothing."}
         assert client.post("/open").json() == {"error_code": "BAD_REQUEST", "message": "/open does not take POST."}
+
+
+def test_no_more_is_read_than_the_limit_however_it_is_sent() -> None:
+    app = application()
+    read: list[int] = []
+
+    @app.post("/keep")
+    @allows(Policy.admin)
+    async def keep(request: Request) -> int:  # pyright: ignore[reportUnusedFunction]
+        read.append(len(await request.body()))
+        return read[-1]
+
+    with TestClient(app, headers={"x-api-key": "right"}) as client:
+        assert client.post("/keep", content=b"x" * 100).json() == 100
+        assert client.post("/keep", content=b"x" * 101).status_code == 413
+        assert client.post("/keep", content=iter([b"x" * 60, b"x" * 60])).status_code == 413
+    assert read == [100]

@@ -8,7 +8,6 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -49,7 +48,7 @@ def _endpoint(desk: Desk, operation: Operation[Any]) -> Callable[..., Any]:
 
     @allows(operation.policy)
     async def endpoint(request: Request) -> Response:
-        body = await whole_body(request)
+        body = await request.body()
         # In a thread: the database's drivers wait, and a large trace takes a while to render.
         rendered = await run_in_threadpool(
             answer, request.state.caller.name, body, request.query_params.multi_items(), dict(request.path_params)
@@ -57,13 +56,3 @@ def _endpoint(desk: Desk, operation: Operation[Any]) -> Callable[..., Any]:
         return Response(rendered, media_type=JSON)
 
     return endpoint
-
-
-async def whole_body(request: Request) -> bytes:
-    limit: int = request.app.state.body_limit
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise HTTPException(413, f"The request body is larger than {limit} bytes.")
-    return bytes(body)

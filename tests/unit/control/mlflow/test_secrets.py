@@ -127,7 +127,7 @@ def test_model_definitions(store: RestStore, http: httpx.Client) -> None:
         store.create_gateway_model_definition("mini", secret.secret_id, "openai", "x")
     with pytest.raises(RestException, match="RESOURCE_DOES_NOT_EXIST"):
         store.create_gateway_model_definition("other", "s-none", "openai", "x")
-    with pytest.raises(RestException, match="Those are: anthropic, .*openai") as unknown:
+    with pytest.raises(RestException, match=r"Those are: anthropic, .*openai") as unknown:
         store.create_gateway_model_definition("other", secret.secret_id, "nobody", "x")
     assert unknown.value.error_code == "INVALID_PARAMETER_VALUE"
     keyless = {"name": "demo", "provider": "simulated", "model_name": "demo"}

@@ -1,0 +1,69 @@
+"""What an endpoint says beyond MLflow's words, over HTTP. In a change, absent is not null: null takes a setting away."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import FastAPI, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from ...exchange import EndpointSettings, ProxyRules
+from ...store import settings as store
+from ..desk import Desk
+from ..policy import Policy, allows
+
+Seconds = Annotated[float | None, Field(gt=0, le=store.LONGEST, allow_inf_nan=False)]
+PATH = "/api/v1/endpoints/{name}/settings"
+
+
+class Proxy(BaseModel):
+    """What the raw proxy may pass on: these methods, at these paths."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    methods: list[Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]] = []
+    paths: list[str] = Field(
+        default=[], description="Under the provider's base URL, from their slash on: exact, or what begins so where it ends in `/*`."
+    )
+
+
+class Settings(BaseModel):
+    """null: the server's setting is in force, or what the provider's row says. Timeouts are in seconds and hold for each attempt."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    connect_timeout: Seconds = Field(default=None, description="To reach the provider.")
+    first_byte_timeout: Seconds = Field(default=None, description="From there to the status of its answer.")
+    idle_timeout: Seconds = Field(default=None, description="Between two pieces of the answer.")
+    total_timeout: Seconds = Field(default=None, description="For all of the attempt.")
+    client_gone: Literal["close", "drain"] | None = Field(
+        default=None, description="What to do with a stream whose client has left: hang up, or read on until the provider has counted."
+    )
+    proxy: Proxy | None = Field(default=None, description="null: the raw proxy is off.")
+
+
+def mount(app: FastAPI, desk: Desk) -> None:
+    @app.get(PATH, tags=["endpoints"], response_model=Settings)
+    @allows(Policy.admin)
+    def get_settings(name: str) -> Settings:  # pyright: ignore[reportUnusedFunction]
+        """The settings of one endpoint."""
+        with desk.read() as connection:
+            return _shown(store.get(connection, name))
+
+    @app.patch(PATH, tags=["endpoints"], response_model=Settings)
+    @allows(Policy.admin)
+    def change_settings(name: str, changes: Settings, request: Request) -> Settings:  # pyright: ignore[reportUnusedFunction]
+        """Changes what is named and leaves the rest; in force in every worker within a second."""
+        with desk.write() as connection:
+            changed = store.update(connection, name, _changes(changes), by=request.state.caller.name, now=desk.now())
+        return _shown(changed)
+
+
+def _changes(changes: Settings) -> dict[str, Any]:
+    named: dict[str, Any] = {field: getattr(changes, field) for field in changes.model_fields_set}
+    if changes.proxy is not None:
+        named["proxy"] = ProxyRules(methods=tuple(changes.proxy.methods), paths=tuple(changes.proxy.paths))
+    return named
+
+
+def _shown(settings: EndpointSettings) -> Settings:
+    return Settings.model_validate(msgspec.to_builtins(settings))
