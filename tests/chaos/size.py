@@ -8,6 +8,7 @@ POINTS = int(os.environ.get("CHAOS_POINTS", "3"))  # kills a case
 OUTAGE = float(os.environ.get("CHAOS_OUTAGE", "3"))  # s that a database is away
 STREAMS = int(os.environ.get("CHAOS_STREAMS", "100"))  # open at SIGTERM
 LOAD = int(os.environ.get("CHAOS_LOAD", "12"))  # calls at once
+ABORTS = int(os.environ.get("CHAOS_ABORTS", "100"))  # clients that leave
 SEED = int(os.environ.get("CHAOS_SEED") or time.time_ns() % 1_000_000_007)
 
 

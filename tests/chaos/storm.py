@@ -1,4 +1,4 @@
-"""Mixed load until told to stop: three formats, plain and streamed, with clients that leave and providers that fail."""
+"""Mixed load until told to stop: every format, plain and streamed, with clients that leave and providers that fail."""
 
 import asyncio
 import random
@@ -9,7 +9,17 @@ from tests.e2e.client import Client, Seen
 from tests.e2e.gateway import ADMIN_KEY, Gateway
 from tests.upstream.process import Upstream
 
-KINDS = [("chat", "openai.chat"), ("claude", "anthropic.messages"), ("chat", "mlflow.chat"), ("quiet", "openai.chat")]
+KINDS = [
+    ("chat", "openai.chat"),
+    ("chat", "openai.completions"),
+    ("chat", "openai.responses"),
+    ("chat", "openai.embeddings"),
+    ("chat", "mlflow.chat"),
+    ("chat", "mlflow.embeddings"),
+    ("claude", "anthropic.messages"),
+    ("quiet", "openai.chat"),
+]
+UNSTREAMED = {"openai.embeddings", "mlflow.embeddings"}
 
 
 def endpoints(gateway: Gateway, upstream: Upstream) -> None:
@@ -50,7 +60,7 @@ class Storm:
         while not self.stopping.is_set():
             number += 1
             endpoint, format = dice.choice(KINDS)
-            stream = dice.random() < 0.6
+            stream = dice.random() < 0.6 and format not in UNSTREAMED
             knobs: dict[str, object] = {"n": dice.randint(1, 12)}
             if dice.random() < 0.7:
                 knobs |= {"delay": round(dice.uniform(0.001, 0.03), 3), "first": round(dice.uniform(0, 0.05), 3)}

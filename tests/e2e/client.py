@@ -13,12 +13,20 @@ from tests.upstream.knobs import mark
 
 # Every call says its mark to the gateway too: so a ledger row can be matched even if its reply never came.
 CALLER = "x-mlflow-gateway-caller"
+# {} is the endpoint's name, where the path says it.
 PATHS = {
     "openai.chat": "/v1/chat/completions",
+    "openai.completions": "/v1/completions",
+    "openai.responses": "/v1/responses",
+    "openai.embeddings": "/v1/embeddings",
     "anthropic.messages": "/v1/messages",
     "mlflow.chat": "/gateway/mlflow/v1/chat/completions",
+    "mlflow.embeddings": "/gateway/{}/mlflow/invocations",
 }
+ON_REQUEST = {"openai.chat", "openai.completions", "mlflow.chat"}  # their streams say usage to who asks for it
 OPENAI_USAGE = re.compile(rb'"usage":\{"prompt_tokens":(\d+),"completion_tokens":(\d+)')
+RESPONSES_USAGE = re.compile(rb'"usage":\{"input_tokens":(\d+),"input_tokens_details":\{[^{}]*\},"output_tokens":(\d+)')
+EMBEDDINGS_USAGE = re.compile(rb'"usage":\{"prompt_tokens":(\d+),"total_tokens":\d+()\}')
 ANTHROPIC_OUTPUT = re.compile(rb'"output_tokens":(\d+)')
 ANTHROPIC_INPUT = re.compile(rb'"input_tokens":(\d+),"cache_creation_input_tokens":(\d+),"cache_read_input_tokens":(\d+)')
 
@@ -46,19 +54,34 @@ class Seen(msgspec.Struct, kw_only=True):
                 self.input = sum(int(n) for n in found.groups())
             if all_found := ANTHROPIC_OUTPUT.findall(self.body):
                 self.output = int(all_found[-1])
-        elif all_usages := OPENAI_USAGE.findall(self.body):
-            self.input, self.output = (int(n) for n in all_usages[-1])
+        elif all_usages := USAGES.get(self.format, OPENAI_USAGE).findall(self.body):
+            self.input, self.output = (int(n or 0) for n in all_usages[-1])
+
+
+USAGES = {"openai.responses": RESPONSES_USAGE, "openai.embeddings": EMBEDDINGS_USAGE}
 
 
 def body(format: str, endpoint: str, call: str, stream: bool, ask_usage: bool = True, **knobs: object) -> dict[str, Any]:
-    asked: dict[str, Any] = {"model": endpoint, "messages": [{"role": "user", "content": f"Hello {mark(call, **knobs)}"}]}
+    text = f"Hello {mark(call, **knobs)}"
+    asked: dict[str, Any] = {"model": endpoint}
+    match format:
+        case "openai.completions":
+            asked["prompt"] = text
+        case "openai.responses" | "openai.embeddings" | "mlflow.embeddings":
+            asked["input"] = text
+        case _:
+            asked["messages"] = [{"role": "user", "content": text}]
     if format == "anthropic.messages":
         asked["max_tokens"] = 64
     if stream:
         asked["stream"] = True
-        if format != "anthropic.messages" and ask_usage:
+        if format in ON_REQUEST and ask_usage:
             asked["stream_options"] = {"include_usage": True}
     return asked
+
+
+def path(format: str, endpoint: str) -> str:
+    return PATHS[format].format(endpoint)
 
 
 class Client:
@@ -103,17 +126,17 @@ class Client:
             if leave_after == 0:
                 seen.left = True
                 with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._exchange(seen, headers, asked, None), 0.05)
+                    await asyncio.wait_for(self._exchange(seen, path(format, endpoint), headers, asked, None), 0.05)
             else:
-                await self._exchange(seen, headers, asked, leave_after)
+                await self._exchange(seen, path(format, endpoint), headers, asked, leave_after)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             seen.fault = f"{type(error).__name__}: {error}"
         seen.count()
         return seen
 
-    async def _exchange(self, seen: Seen, headers: dict[str, str], asked: dict[str, Any], leave_after: int | None) -> None:
+    async def _exchange(self, seen: Seen, path: str, headers: dict[str, str], asked: dict[str, Any], leave_after: int | None) -> None:
         assert self.session is not None
-        async with self.session.post(self.url + PATHS[seen.format], data=json.dumps(asked), headers=headers) as answer:
+        async with self.session.post(self.url + path, data=json.dumps(asked), headers=headers) as answer:
             seen.status = answer.status
             seen.call_id = answer.headers.get("x-spangate-call-id")
             seen.trace_id = answer.headers.get("x-spangate-trace-id")
@@ -136,6 +159,14 @@ def ended(seen: Seen) -> bool:
     """The terminal event that an SDK stops at has come."""
     if not seen.stream or seen.status != 200:
         return False
-    if seen.format == "openai.chat":
-        return b"data: [DONE]" in seen.body
-    return seen.format == "anthropic.messages" and b'"type":"message_stop"' in seen.body
+    end = ENDS.get(seen.format)
+    return end is not None and end in seen.body
+
+
+# The terminal event, where a format has one.
+ENDS = {
+    "openai.chat": b"data: [DONE]",
+    "openai.completions": b"data: [DONE]",
+    "openai.responses": b'"type":"response.completed"',
+    "anthropic.messages": b'"type":"message_stop"',
+}

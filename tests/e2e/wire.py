@@ -59,8 +59,10 @@ async def ask(
     midway: int = 0,
     ends: Callable[[bytes], bool] = lambda body: False,
     seconds: float = 30,
+    wait: float = 0.4,
 ) -> Took:
-    """One POST. `midway`: bytes of the answer after which a client leaves midway; `ends`: whether the terminal event is there."""
+    """One POST. `midway`: bytes of the answer after which a client leaves midway; `ends`: whether the terminal event is there; `wait`:
+    seconds after its request that a client leaves which leaves before the head."""
     took = Took()
     wire = socket.socket()
     if client.slow:
@@ -76,7 +78,7 @@ async def ask(
             request = "\r\n".join([*lines, "", ""]).encode() + body
             await loop.sock_sendall(wire, request[: -len(body) // 2] if client.when == "request" else request)
             if client.when in ("request", "head"):
-                await asyncio.sleep(0.4)  # the request is at the provider, and its answer is not
+                await asyncio.sleep(wait)
                 _leave(wire, client, took)
             while not took.ended and (took.left is None or client.leaves == "half"):
                 data = await loop.sock_recv(wire, SIP if client.slow else 65536)
