@@ -7,13 +7,17 @@ import asyncio
 from typing import Protocol
 
 from spangate.exchange import Faulted, Status
+from spangate.wire.estimate import tokens
 from spangate.wire.problems import Interrupted, Problem
 
 from .call import Call
+from .drain import Drains
 from .upstream import Incoming
 
 # After the terminal event the client has all; we read on only so that the connection can be used again.
 AFTER_END = 1.0
+# s that a terminal event waits for a usage that was asked for and did not come before it; most answers end on the wire at once.
+LATE = 0.1
 
 
 class CutOff(Exception):
@@ -22,6 +26,8 @@ class CutOff(Exception):
 
 class Reading(Protocol):
     """What was read of the answer so far."""
+
+    produced: int
 
     @property
     def finished(self) -> bool: ...
@@ -38,6 +44,8 @@ class Stream(Protocol):
     @property
     def at_boundary(self) -> bool: ...
 
+    def inserted(self, event: bytes) -> bytes: ...
+
     def feed(self, chunk: bytes) -> bytes: ...
 
     def close(self) -> bytes: ...
@@ -48,6 +56,7 @@ class Unread:
 
     at_boundary = False  # no frame of ours may follow
     finished = True  # its end on the wire is all that we know of its end
+    produced = 0
 
     @property
     def decoder(self) -> "Unread":
@@ -55,6 +64,9 @@ class Unread:
 
     def answer(self) -> None:
         return None
+
+    def inserted(self, event: bytes) -> bytes:
+        return event
 
     def feed(self, chunk: bytes) -> bytes:
         return chunk
@@ -64,14 +76,29 @@ class Unread:
 
 
 class StreamBody:
-    """Yields what the client gets, from `first` on, which the stream gave already. Whoever stops before the end calls `leave`."""
+    """Yields what the client gets, from `first` on, which the stream gave already. Whoever stops before the end calls `leave`.
 
-    def __init__(self, call: Call, incoming: Incoming, stream: Stream, first: bytes, status: int) -> None:
+    `drains`: the answer is read on for its usage when the client leaves. `expecting`: usage was asked for, and may come after the end.
+    """
+
+    def __init__(
+        self,
+        call: Call,
+        incoming: Incoming,
+        stream: Stream,
+        first: bytes,
+        status: int,
+        *,
+        drains: Drains | None = None,
+        expecting: bool = False,
+    ) -> None:
         self._call = call
         self._incoming = incoming
         self._stream = stream
         self._first: bytes | None = first
         self._status = status
+        self._drains = drains
+        self._expecting = expecting
         self._boundary = True  # the client has whole frames only
         self._closed = False
         self._cut: Problem | None = None
@@ -108,10 +135,28 @@ class StreamBody:
             piece = await self._incoming.piece(AFTER_END if call.ended else None)
             self._closed = not piece
             out = self._stream.feed(piece) if piece else self._stream.close()
+        if self._expecting and call.ended and call.settled is None and call.usage.output is None and not self._closed:
+            out += await self._late()
         if call.settled is None and (self._closed or call.ended or call.failure is not None):
             self._settle()
             await self._durable()
         self._boundary = self._stream.at_boundary
+        return out
+
+    async def _late(self) -> bytes:
+        """The answer has ended and nobody said what it cost: its last bytes are held for a moment, as some say it after the end."""
+        out = b""
+        try:
+            async with asyncio.timeout(LATE):
+                while not self._closed and self._call.usage.output is None:
+                    piece = await self._incoming.piece()
+                    self._closed = not piece
+                    out += self._stream.feed(piece) if piece else self._stream.close()
+        except TimeoutError:
+            pass
+        except Interrupted:
+            self._closed = True
+            self._incoming.close()
         return out
 
     def _settle(self) -> None:
@@ -150,15 +195,40 @@ class StreamBody:
         self._call.settle_problem(problem, self._status)
         if self._boundary and self._call.failure is None:
             self._cut = problem
-            return self._call.problem_event(problem)
+            return self._stream.inserted(self._call.problem_event(problem))
         raise CutOff(problem.message) from problem
 
     def leave(self, error: BaseException | None = None) -> None:
-        """The client is gone, or we were told to stop; the provider's connection is closed at once. After the end: nothing."""
-        self._closed = True
-        if self._call.settled is None:
+        """The client is gone, or we were told to stop: the provider's connection is closed at once, or drained. After the end: nothing."""
+        call, self._closed = self._call, True
+        if call.gone:
+            return  # and drained already
+        if call.settled is None:
+            if self._drains is not None and self._drains.room and left(error):
+                call.leave(self._status)
+                self._drains.take(self.drain, self._drained)
+                return
             self._fold()
-            self._call.settle_gone(client=left(error), http_status=self._status)
+            call.settle_gone(client=left(error), http_status=self._status)
+        self._incoming.close()
+
+    async def drain(self) -> None:
+        """Reads on for the usage, for nobody else; settles when that is known, or will not be."""
+        call, decoder = self._call, self._stream.decoder
+        most = tokens(decoder.produced) + (self._drains.tokens if self._drains is not None else 0)
+        try:
+            while call.failure is None and not (decoder.finished and call.usage.output is not None) and tokens(decoder.produced) < most:
+                piece = await self._incoming.piece(AFTER_END if call.ended else None)
+                if not piece:
+                    self._stream.close()
+                    break
+                self._stream.feed(piece)
+        finally:
+            self._drained()
+
+    def _drained(self) -> None:
+        self._fold()
+        self._call.settle_gone(client=True, http_status=self._status)
         self._incoming.close()
 
     def _fold(self) -> None:

@@ -36,6 +36,10 @@ class Passthrough:
         frames = self._decoder.frames
         return not self._torn and (frames.at_boundary or (self._withhold and not frames.overlong))
 
+    def inserted(self, event: bytes) -> bytes:
+        """An event of ours, in the framing of what came so far."""
+        return self._decoder.frames.inserted(event)
+
     def feed(self, chunk: bytes) -> bytes:
         for event in self._decoder.feed(chunk):
             self._observe(event)
@@ -89,6 +93,9 @@ class Translate:
     @property
     def decoder(self) -> Decoder:
         return self._decoder
+
+    def inserted(self, event: bytes) -> bytes:
+        return event
 
     def feed(self, chunk: bytes) -> bytes:
         for event in self._decoder.feed(chunk):

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 
 from spangate.wire import lenient
 from spangate.wire.events import Event, Failed, Progressed, Started, Tiered
+from spangate.wire.framing import Framing
 from spangate.wire.framing.sse import LIMIT, Frame, Frames
 
 
@@ -11,7 +12,7 @@ class SseDecoder(ABC):
     """Bounded, never raising: a frame that is not what the format says is one Failed("malformed"), and the stream goes on."""
 
     def __init__(self, frame_limit: int = LIMIT) -> None:
-        self.frames = Frames(frame_limit)
+        self.frames: Framing = Frames(frame_limit)
         self.usage_frames: list[tuple[int, int]] = []
         self.produced = 0
         self.ended = False

@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from spangate.wire.events import Event
-from spangate.wire.framing.sse import Frames
+from spangate.wire.framing import Framing
 from spangate.wire.problems import Problem, UpstreamProblem
 
 
 class Decoder(Protocol):
     """Reads one streamed answer. Never raises for what the provider sent."""
 
-    frames: Frames
     usage_frames: list[tuple[int, int]]  # where in the stream the frames lie, completed by the last feed, that hold usage and nothing else
 
     produced: int  # characters of content that came so far: text, reasoning, arguments of tools; for an estimate where nobody counts
+
+    @property
+    def frames(self) -> Framing: ...
 
     @property
     def finished(self) -> bool:

@@ -93,6 +93,10 @@ class Frames:
         self.boundary, self._skipped, self._scan = self.total, 0, 0
         return [msgspec.structs.replace(frame, whole=False)]
 
+    def inserted(self, event: bytes) -> bytes:
+        """An event of ours, as it may follow what came so far."""
+        return event
+
     def _keep(self, buffer: bytes | bytearray, at: int) -> None:
         if buffer is self._tail:
             if at:
