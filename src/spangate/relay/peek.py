@@ -91,6 +91,20 @@ def patch(body: bytes, peek: Peek, *, model: str, ask_usage: bool) -> bytes:
     return spliced(body, edits)
 
 
+def without(body: bytes, name: str) -> bytes:
+    """The body without that member of its object, and without the comma that came with it; every other byte as it was."""
+    found, inside = scan(body, 0, len(body), "The request body")
+    if name not in found:
+        return body
+    value, end = found[name]
+    key = body.rfind(b'"', inside, body.rfind(b'"', inside, value))  # escaped or not, the name has no quote in it
+    end = past_blanks(body, end)
+    if body[end] == ord(","):
+        return body[:key] + body[past_blanks(body, end + 1) :]
+    comma = body.rfind(b",", inside, key)
+    return body[: comma if comma >= 0 else key] + body[end:]
+
+
 def spliced(body: bytes, edits: Iterable[tuple[int, int, bytes]]) -> bytes:
     """The body with new bytes at these spans; every other byte as it was."""
     out: list[bytes] = []
