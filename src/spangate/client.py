@@ -12,6 +12,7 @@ import email.utils
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, cast
+from urllib.parse import quote, urlencode
 
 import httpx
 import msgspec
@@ -115,6 +116,34 @@ class Endpoint(Known, frozen=True, kw_only=True):
     last_updated_at: int = 0
     created_by: str | None = None
     last_updated_by: str | None = None
+
+
+class ProxyRules(Known, frozen=True, kw_only=True):
+    """What the raw proxy may pass on for an endpoint."""
+
+    methods: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+
+
+class EndpointSettings(Known, frozen=True, kw_only=True):
+    """None: the server's setting is in force, or what the provider's row says. Timeouts in s."""
+
+    connect_timeout: float | None = None
+    first_byte_timeout: float | None = None
+    idle_timeout: float | None = None
+    total_timeout: float | None = None
+    client_gone: Literal["close", "drain"] | None = None
+    proxy: ProxyRules | None = None  # None: the raw proxy is off
+
+
+class Alias(Known, frozen=True, kw_only=True):
+    pattern: str
+    endpoint: str  # its name
+    endpoint_id: str
+    created_at: str  # RFC 3339
+    updated_at: str
+    created_by: str | None = None
+    updated_by: str | None = None
 
 
 class Experiment(Known, frozen=True, kw_only=True):
@@ -457,6 +486,24 @@ class Client:
     def providers(self) -> dict[str, Any]:
         return self.call("GET", f"{OWN}/providers")
 
+    def endpoint_settings(self, name: str) -> EndpointSettings:
+        return msgspec.convert(self.call("GET", _settings(name)), EndpointSettings)
+
+    def change_endpoint_settings(self, name: str, changes: Mapping[str, Any]) -> EndpointSettings:
+        """Changes what is named and leaves the rest; None takes a setting away. `changes`: fields of EndpointSettings."""
+        said = {field: msgspec.Raw(b"null") if value is None else value for field, value in changes.items()}  # absent is not null
+        return msgspec.convert(self.call("PATCH", _settings(name), said), EndpointSettings)
+
+    def aliases(self, *, endpoint: str | None = None) -> list[Alias]:
+        return self._many("GET", f"{OWN}/aliases", {"endpoint": endpoint}, "aliases", Alias)
+
+    def set_alias(self, pattern: str, endpoint: str) -> Alias:
+        """`pattern` means the endpoint of that name from now on."""
+        return msgspec.convert(self.call("PUT", f"{OWN}/aliases", {"pattern": pattern, "endpoint": endpoint}), Alias)
+
+    def delete_alias(self, pattern: str) -> None:
+        self.call("DELETE", f"{OWN}/aliases?{urlencode({'pattern': pattern})}")
+
     def calls(self, *, max_results: int = 100, page_token: str | None = None) -> dict[str, Any]:
         return self.call("GET", f"{OWN}/calls", {"max_results": max_results, "page_token": page_token})
 
@@ -479,6 +526,10 @@ class Client:
             detail = {"text": response.text}
         date = email.utils.parsedate_to_datetime(said) if (said := response.headers.get("date")) else None
         return Health(ok=response.is_success, detail=detail, at=date.timestamp() if date else None)
+
+
+def _settings(endpoint: str) -> str:
+    return f"{OWN}/endpoints/{quote(endpoint, safe='')}/settings"
 
 
 def _refusal(response: httpx.Response) -> Refused:

@@ -7,11 +7,13 @@ import pytest
 from spangate.client import (
     Client,
     Endpoint,
+    EndpointSettings,
     Fallback,
     Health,
     ModelConfig,
     ModelDefinition,
     ModelMapping,
+    ProxyRules,
     Refused,
     Secret,
     Span,
@@ -89,6 +91,22 @@ def test_an_endpoint_comes_back_whole() -> None:
         tags=(Tag("k"),),
         usage_tracking=True,
     )
+
+
+def test_a_setting_that_is_taken_away_is_a_null_and_one_that_is_not_named_is_not_sent() -> None:
+    wire = Wire(body={"idle_timeout": 5, "proxy": {"methods": ["GET"], "paths": ["/files"]}, "client_gone": None, "new": 1})
+    with wire.client() as client:
+        held = client.change_endpoint_settings("a b", {"idle_timeout": 5.0, "client_gone": None})
+    assert held == EndpointSettings(idle_timeout=5.0, proxy=ProxyRules(methods=("GET",), paths=("/files",)))
+    assert wire.asked == [("PATCH", "/api/v1/endpoints/a b/settings", {"idle_timeout": 5.0, "client_gone": None})]
+
+
+def test_an_alias_of_any_letters_is_named_in_the_query() -> None:
+    wire = Wire(body={})
+    with wire.client() as client:
+        client.delete_alias("a/b*?&c=d é")
+    assert wire.requests[0].method == "DELETE"
+    assert wire.requests[0].url.params.multi_items() == [("pattern", "a/b*?&c=d é")]
 
 
 def test_an_empty_list_may_be_left_out_of_the_answer() -> None:

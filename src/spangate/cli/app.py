@@ -11,7 +11,7 @@ from .. import __version__
 from ..client import ClientError, Refused
 from ..config import ConfigError
 from ..store.faults import StoreFault, Unavailable
-from . import db, endpoints, experiments, models, secrets, traces
+from . import aliases, db, endpoints, experiments, models, providers, secrets, traces
 from .doctor import doctor
 from .serve import serve
 from .up import up
@@ -41,8 +41,10 @@ app.command()(up)
 app.command()(serve)
 app.command()(doctor)
 app.add_typer(endpoints.app, name="endpoints")
+app.add_typer(aliases.app, name="aliases")
 app.add_typer(models.app, name="models")
 app.add_typer(secrets.app, name="secrets")
+app.add_typer(providers.app, name="providers")
 app.add_typer(experiments.app, name="experiments")
 app.add_typer(traces.app, name="traces")
 app.add_typer(db.app, name="db")

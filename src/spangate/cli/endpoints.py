@@ -1,11 +1,13 @@
-"""`spangate endpoints`: the names that clients call, and whether their calls are traced."""
+"""`spangate endpoints`: the names that clients call, whether their calls are traced, and how patient they are."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Any
 
+import msgspec
 import typer
 
-from ..client import Endpoint, ModelConfig
+from ..client import Endpoint, EndpointSettings, ModelConfig
 from .options import calling
 from .there import Columns, There, when
 
@@ -34,6 +36,34 @@ COLUMNS: Columns[Endpoint] = {
 }
 
 
+class Detailed(Endpoint, frozen=True, kw_only=True):
+    """An endpoint with what our own API says of it beside MLflow's."""
+
+    settings: EndpointSettings
+    aliases: tuple[str, ...]
+
+
+DETAILS: Columns[Detailed] = {
+    **COLUMNS,
+    "aliases": lambda endpoint: ", ".join(endpoint.aliases),
+    "settings": lambda endpoint: settings(endpoint.settings),
+}
+
+
+class ClientGone(StrEnum):
+    close = "close"
+    drain = "drain"
+
+
+class Setting(StrEnum):
+    connect_timeout = "connect-timeout"
+    first_byte_timeout = "first-byte-timeout"
+    idle_timeout = "idle-timeout"
+    total_timeout = "total-timeout"
+    client_gone = "client-gone"
+    proxy = "proxy"
+
+
 @app.command("list")
 @calling
 def list_(there: There, provider: Annotated[str | None, typer.Option(help="Only those with this provider's models.")] = None) -> None:
@@ -46,8 +76,8 @@ def list_(there: There, provider: Annotated[str | None, typer.Option(help="Only 
 @app.command()
 @calling
 def show(there: There, name: Name) -> None:
-    """One endpoint."""
-    there.tell(there.endpoint(name), COLUMNS)
+    """One endpoint, with its aliases and settings."""
+    there.tell(detailed(there, there.endpoint(name)), DETAILS)
 
 
 @app.command()
@@ -97,10 +127,49 @@ def update(
     there.tell(changed, COLUMNS)
 
 
+@app.command("set")
+@calling
+def set_(
+    there: There,
+    name: Name,
+    connect_timeout: Annotated[float | None, typer.Option(help="Seconds to reach the provider.")] = None,
+    first_byte_timeout: Annotated[float | None, typer.Option(help="Seconds from there to the status of its answer.")] = None,
+    idle_timeout: Annotated[float | None, typer.Option(help="Seconds between two pieces of the answer.")] = None,
+    total_timeout: Annotated[float | None, typer.Option(help="Seconds for all of an attempt.")] = None,
+    client_gone: Annotated[
+        ClientGone | None, typer.Option(help="When the client of a stream leaves: hang up, or read on to the provider's count.")
+    ] = None,
+    allow_proxy: Annotated[
+        str | None,
+        typer.Option(help='Methods and paths that the raw proxy may pass on, such as "GET,POST /files /files/*"; replaces those before.'),
+    ] = None,
+    unset: Annotated[list[Setting] | None, typer.Option(help="Leave this to the server again. Repeatable.")] = None,
+) -> None:
+    """Sets what is given and leaves the rest; in force in every worker within a second."""
+    given: dict[str, Any] = {
+        "connect_timeout": connect_timeout,
+        "first_byte_timeout": first_byte_timeout,
+        "idle_timeout": idle_timeout,
+        "total_timeout": total_timeout,
+        "client_gone": client_gone,
+        "proxy": proxy(allow_proxy) if allow_proxy is not None else None,
+    }
+    changes = {setting: value for setting, value in given.items() if value is not None}
+    for setting in unset or ():
+        if setting.name in changes:
+            raise typer.BadParameter(f"{setting} is both set and unset")
+        changes[setting.name] = None
+    if not changes:
+        raise typer.BadParameter("nothing to change: give a setting, or --unset one")
+    endpoint: Endpoint = there.endpoint(name)
+    there.client.change_endpoint_settings(endpoint.name, changes)
+    there.tell(detailed(there, there.client.endpoint(endpoint.endpoint_id)), DETAILS)
+
+
 @app.command()
 @calling
 def delete(there: There, name: Name) -> None:
-    """Removes an endpoint. Its experiment, traces and ledger rows stay."""
+    """Removes an endpoint and its aliases. Its experiment, traces and ledger rows stay."""
     endpoint: Endpoint = there.endpoint(name)
     there.client.delete_endpoint(endpoint.endpoint_id)
     there.say(f"Endpoint {endpoint.name} is gone; its experiment and traces stay.")
@@ -140,6 +209,35 @@ def set_tag(
     else:
         there.client.set_endpoint_tag(endpoint.endpoint_id, tag, value)
     there.tell(there.client.endpoint(endpoint.endpoint_id), COLUMNS)
+
+
+def detailed(there: There, endpoint: Endpoint) -> Detailed:
+    return Detailed(
+        **msgspec.structs.asdict(endpoint),
+        settings=there.client.endpoint_settings(endpoint.name),
+        aliases=tuple(alias.pattern for alias in there.client.aliases(endpoint=endpoint.name)),
+    )
+
+
+def proxy(said: str) -> dict[str, list[str]]:
+    """`GET,POST /files /files/*`"""
+    methods, *paths = said.split() or [""]
+    if not paths or methods.startswith("/"):
+        raise typer.BadParameter(f"'{said}' is not methods and paths, such as \"GET,POST /files /files/*\"")
+    return {"methods": [method for method in methods.upper().split(",") if method], "paths": paths}
+
+
+def settings(held: EndpointSettings) -> str:
+    said = [
+        f"{setting.value.replace('-', ' ')} {seconds:g} s"
+        for setting in Setting
+        if setting.name.endswith("timeout") and (seconds := getattr(held, setting.name)) is not None
+    ]
+    if held.client_gone is not None:
+        said.append(f"client gone: {held.client_gone}")
+    if held.proxy is not None:
+        said.append(f"proxy: {','.join(held.proxy.methods)} {' '.join(held.proxy.paths)}".rstrip())
+    return ", ".join(said)
 
 
 def configs(there: There, primary: Sequence[str], fallback: Sequence[str]) -> list[ModelConfig]:

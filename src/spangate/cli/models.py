@@ -41,7 +41,7 @@ def show(there: There, name: Name) -> None:
 def create(
     there: There,
     name: Annotated[str, typer.Argument(help="Name of the new model definition.")],
-    provider: Annotated[str, typer.Option(help="openai, anthropic, openai-compatible, simulated.")],
+    provider: Annotated[str, typer.Option(help="One of `spangate providers list`.")],
     model: Annotated[str, typer.Option(help="The provider's own name of the model.")],
     secret: Annotated[str, typer.Option(help="Name or id of the secret.")],
 ) -> None:

@@ -29,6 +29,18 @@ def configured(command: Command) -> Command:
     return _shaped(run, command, [*own, *flags])
 
 
+def rolling(command: Command) -> Command:
+    """`configured`, with a second argument that reads the same sources again: the flags stay, the file may have changed."""
+    first, second, *own = inspect.signature(command).parameters.values()
+    names = tuple(Settings.model_fields)
+
+    def run(**given: Any) -> Any:
+        flags = {name: given.pop(name) for name in names}
+        return command(**{first.name: load(flags), second.name: lambda: load(flags)}, **given)
+
+    return _shaped(run, command, [*own, *(_parameter(name, _flag_type(name), None) for name in names)])
+
+
 def database(command: Command) -> Command:
     """Gives `command(settings, ...)` the flags that say which database, for work that needs no server."""
     first, *own = inspect.signature(command).parameters.values()

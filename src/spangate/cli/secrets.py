@@ -48,7 +48,7 @@ def show(there: There, name: Name) -> None:
 def create(
     there: There,
     name: Annotated[str, typer.Argument(help="Name of the new secret.")],
-    provider: Annotated[str, typer.Option(help="openai, anthropic, openai-compatible, simulated.")],
+    provider: Annotated[str, typer.Option(help="One of `spangate providers list`.")],
     value: Values = None,
     config: Config = None,
 ) -> None:

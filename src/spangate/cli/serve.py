@@ -1,28 +1,27 @@
 """`spangate serve`: the gateway in the foreground."""
 
-import logging
-import sys
 from collections.abc import Callable
 
 from rich.console import Console
 from rich.text import Text
 
 from ..config import Settings
+from ..observe import logs
 from ..supervise import Running, StartError, Supervisor
-from .options import configured
+from .options import rolling
 
 
-@configured
-def serve(settings: Settings) -> None:
-    """Runs the gateway until it is told to stop (Ctrl-C or SIGTERM: open calls finish first)."""
-    raise SystemExit(supervise(settings, lambda running: greet(running, Console(highlight=False, soft_wrap=True))))
+@rolling
+def serve(settings: Settings, reload: Callable[[], Settings]) -> None:
+    """Runs the gateway until it is told to stop (Ctrl-C or SIGTERM: open calls finish first). SIGHUP restarts it process by process."""
+    raise SystemExit(supervise(settings, lambda running: greet(running, Console(highlight=False, soft_wrap=True)), reload))
 
 
-def supervise(settings: Settings, on_ready: Callable[[Running], None]) -> int:
-    logging.basicConfig(level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request that `up` makes
+def supervise(settings: Settings, on_ready: Callable[[Running], None], reload: Callable[[], Settings] | None = None) -> int:
+    """`reload` reads the settings again for a rolling restart; without it SIGHUP means stop."""
+    logs.configure(level=settings.log_level, format=settings.log_format, process="supervisor", secrets=(settings.admin_key, settings.kek))
     try:
-        return Supervisor(settings).run(on_ready)
+        return Supervisor(settings, reload=reload).run(on_ready)
     except StartError as error:
         Console(stderr=True, soft_wrap=True).print(Text(f"spangate cannot start: {error}", style="red"))
         return 1

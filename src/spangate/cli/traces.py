@@ -30,6 +30,9 @@ USAGE = "mlflow.trace.tokenUsage"
 SPAN_USAGE = "mlflow.chat.tokenUsage"
 MODEL = "mlflow.llm.model"
 INPUTS, OUTPUTS = "mlflow.spanInputs", "mlflow.spanOutputs"
+PROVENANCE = "spangate.usage.provenance"
+INPUT_TOKENS, OUTPUT_TOKENS = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"
+UNSURE_FIRST = ("estimated", "unknown", "drained", "reported")
 FIRST_TOKEN = "spangate.time_to_first_token_ms"  # noqa: S105  a time, no secret
 
 
@@ -43,6 +46,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     input_tokens: int | None
     output_tokens: int | None
+    provenance: str | None  # who counted them: reported, drained, estimated or unknown; of several, the least sure
     first_token_ms: float | None
     duration_ms: float | None
 
@@ -52,8 +56,8 @@ COLUMNS: dict[str, tuple[int, Callable[[Line], str]]] = {
     "endpoint": (20, lambda line: line.endpoint),
     "model": (28, lambda line: line.model or "-"),
     "state": (5, lambda line: line.state),
-    "in": (7, lambda line: number(line.input_tokens)),
-    "out": (7, lambda line: number(line.output_tokens)),
+    "in": (8, lambda line: counted(line, line.input_tokens)),
+    "out": (8, lambda line: counted(line, line.output_tokens)),
     "first": (8, lambda line: seconds(line.first_token_ms)),
     "whole": (8, lambda line: seconds(line.duration_ms)),
     "trace": (35, lambda line: line.trace_id),
@@ -132,7 +136,8 @@ def show(there: There, trace_id: Annotated[str, typer.Argument(help="tr-..., or 
     there.console.print(Text.assemble((trace_id, "bold"), "  ", (line.state, _style(line.state)), f"  {trace.trace_info.request_time}"))
     usage = _usage(trace.trace_info)
     said = ", ".join(f"{name.removesuffix('_tokens').replace('_', ' ')} {value}" for name, value in usage.items())
-    there.console.print(f"first token {seconds(line.first_token_ms)}, whole {seconds(line.duration_ms)}; tokens: {said or 'unknown'}")
+    by = f" ({line.provenance})" if said and line.provenance else ""
+    there.console.print(f"first token {seconds(line.first_token_ms)}, whole {seconds(line.duration_ms)}; tokens: {said or 'unknown'}{by}")
     there.console.print(tree(trace))
     roots = [span for span in trace.spans if not span.parent_span_id]
     for words, key in (("request", INPUTS), ("answer", OUTPUTS)):
@@ -229,6 +234,7 @@ def line(info: TraceInfo, spans: Sequence[Span]) -> Line:
         state=info.state,
         input_tokens=usage.get("input_tokens"),
         output_tokens=usage.get("output_tokens"),
+        provenance=provenance(attempts),
         first_token_ms=next((span.values[FIRST_TOKEN] for span in (root, *attempts) if span and FIRST_TOKEN in span.values), None),
         duration_ms=milliseconds(info.execution_duration),
     )
@@ -285,6 +291,17 @@ def seconds(ms: float | None) -> str:
     if ms is None:
         return "-"
     return f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.2f} s"
+
+
+def provenance(attempts: Sequence[Span]) -> str | None:
+    """Of the attempts that have tokens, or None."""
+    said = {span.values.get(PROVENANCE) for span in attempts if INPUT_TOKENS in span.values or OUTPUT_TOKENS in span.values}
+    return next((word for word in UNSURE_FIRST if word in said), None)
+
+
+def counted(line: Line, tokens: int | None) -> str:
+    """What we estimated is never shown as a fact."""
+    return ("~" if tokens is not None and line.provenance == "estimated" else "") + number(tokens)
 
 
 def number(value: int | None) -> str:

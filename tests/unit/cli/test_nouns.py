@@ -109,3 +109,72 @@ def test_an_empty_list_says_what_to_do_next(gateway: Gateway) -> None:
     assert "spangate secrets create" in gateway.run("secrets", "list").stdout
     assert "spangate models create" in gateway.run("models", "list").stdout
     assert "spangate endpoints create" in gateway.run("endpoints", "list").stdout
+
+
+# ---------------------------------------------------------------- settings, aliases, providers
+
+
+def test_settings_are_set_shown_and_unset(gateway: Gateway) -> None:
+    furnish(gateway)
+    made = gateway.json("endpoints", "create", "chat", "--model", "mini")
+    nothing = dict.fromkeys(("connect_timeout", "first_byte_timeout", "idle_timeout", "total_timeout", "client_gone", "proxy"))
+    assert gateway.json("endpoints", "show", "chat")["settings"] == nothing
+    first = gateway.json(
+        "endpoints", "set", made["endpoint_id"], "--connect-timeout", "2.5", "--client-gone", "drain", "--allow-proxy", "get,POST /a /b/*"
+    )
+    rules = {"methods": ["GET", "POST"], "paths": ["/a", "/b/*"]}
+    assert first["settings"] == nothing | {"connect_timeout": 2.5, "client_gone": "drain", "proxy": rules}
+    shown = gateway.run("endpoints", "show", "chat").stdout
+    assert "connect timeout 2.5 s, client gone: drain, proxy: GET,POST /a /b/*" in shown
+    second = gateway.json("endpoints", "set", "chat", "--unset", "proxy", "--unset", "connect-timeout", "--idle-timeout", "60")
+    assert (
+        second["settings"]
+        == nothing | {"idle_timeout": 60.0, "client_gone": "drain"}
+        == gateway.json("endpoints", "show", "chat")["settings"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ((), 2, "nothing to change"),
+        (("--unset", "colour"), 2, "idle-timeout"),
+        (("--idle-timeout", "5", "--unset", "idle-timeout"), 2, "both set and unset"),
+        (("--client-gone", "wait"), 2, "drain"),
+        (("--allow-proxy", "GET"), 2, "is not methods and paths"),
+        (("--allow-proxy", "/files"), 2, "is not methods and paths"),
+        (("--allow-proxy", ""), 2, "is not methods and paths"),
+    ],
+)
+def test_a_slip_in_a_setting_is_told_and_changes_nothing(arguments: tuple[str, ...], code: int, words: str, gateway: Gateway) -> None:
+    furnish(gateway)
+    before = gateway.json("endpoints", "create", "chat", "--model", "mini")
+    slipped = gateway.run("endpoints", "set", "chat", *arguments)
+    assert (slipped.exit_code, words in slipped.output) == (code, True)
+    assert gateway.json("endpoints", "show", "chat")["last_updated_at"] == before["last_updated_at"]
+
+
+def test_an_alias_is_set_moved_listed_and_deleted(gateway: Gateway) -> None:
+    furnish(gateway)
+    for name in ("chat", "talk"):
+        gateway.json("endpoints", "create", name, "--model", "mini")
+    assert "spangate aliases set" in gateway.run("aliases", "list").stdout
+    made = gateway.json("aliases", "set", "openai/gpt-*", "chat")
+    assert (made["pattern"], made["endpoint"], made["updated_by"]) == ("openai/gpt-*", "chat", "admin")
+    gateway.json("aliases", "set", "*", "talk")
+    assert [alias["pattern"] for alias in gateway.json("aliases", "list")] == ["*", "openai/gpt-*"]
+    assert [alias["pattern"] for alias in gateway.json("aliases", "list", "--endpoint", made["endpoint_id"])] == ["openai/gpt-*"]
+    assert "openai/gpt-*" in gateway.run("endpoints", "show", "chat").stdout
+    assert gateway.json("aliases", "set", "openai/gpt-*", "talk")["endpoint"] == "talk"
+    assert gateway.run("aliases", "delete", "openai/gpt-*").stdout == "Alias openai/gpt-* is gone.\n"
+    assert [alias["pattern"] for alias in gateway.json("aliases", "list")] == ["*"]
+    assert gateway.run("aliases", "delete", "openai/gpt-*").exit_code == 1
+
+
+def test_providers_are_listed_with_what_their_secrets_hold(gateway: Gateway) -> None:
+    rows = {row["name"]: row for row in gateway.json("providers", "list")}
+    assert rows["openai"]["auth_modes"][0]["secret_fields"] == ["api_key"]
+    lines = {line.split()[0]: line for line in gateway.run("providers", "list").stdout.splitlines()}
+    assert "api_key" in lines["anthropic"]
+    assert "anthropic.messages" in lines["anthropic"]
+    assert "none" in lines["simulated"]

@@ -5,6 +5,8 @@ import pytest
 
 from spangate.cli.traces import Line, follow
 from spangate.client import Unreachable
+from spangate.exchange import AttemptRecord, Status
+from spangate.wire.usage import Provenance, Usage
 
 from .conftest import Gateway
 
@@ -28,6 +30,7 @@ def test_list_tells_endpoint_model_tokens_and_times(gateway: Gateway) -> None:
             "state": "OK",
             "input_tokens": 11,
             "output_tokens": 7,
+            "provenance": "reported",
             "first_token_ms": 250.0,
             "duration_ms": 1500.0,
         }
@@ -36,6 +39,17 @@ def test_list_tells_endpoint_model_tokens_and_times(gateway: Gateway) -> None:
     assert row.split()[1:] == ["chat", "gpt-x", "OK", "11", "7", "250", "ms", "1.50", "s", trace(FIRST)]
     assert gateway.json("traces", "list", "--endpoint", "other") == []
     assert gateway.json("traces", "list", "--filter", "status = 'ERROR'") == []
+
+
+def test_an_estimate_is_never_shown_as_a_fact(gateway: Gateway) -> None:
+    guessed = AttemptRecord(
+        no=1, provider="openai", model="gpt-x", format="openai.chat", started=0, ended=1, status=Status.client_gone,
+        usage=Usage(input=11, output=7), provenance=Provenance.estimated,
+    )  # fmt: skip
+    gateway.keep("0", FIRST, status=Status.client_gone, attempts=(guessed,))
+    assert gateway.json("traces", "list")[0]["provenance"] == "estimated"
+    assert gateway.run("traces", "list").stdout.splitlines()[1].split()[4:6] == ["~11", "~7"]
+    assert "(estimated)" in gateway.run("traces", "show", FIRST).stdout
 
 
 def test_an_empty_list_says_whether_anything_was_asked_for(gateway: Gateway) -> None:
@@ -53,7 +67,16 @@ def test_list_pages_until_it_has_enough(gateway: Gateway) -> None:
 def test_show_takes_a_call_id_and_tells_it_all(gateway: Gateway) -> None:
     gateway.keep("0", FIRST)
     shown = gateway.run("traces", "show", FIRST).stdout
-    for words in ("gateway/chat", "provider/openai/gpt-x", "first token 250 ms, whole 1.50 s", "input 11", "output 7", "Ping?", "answer"):
+    for words in (
+        "gateway/chat",
+        "provider/openai/gpt-x",
+        "first token 250 ms, whole 1.50 s",
+        "input 11",
+        "output 7",
+        "(reported)",
+        "Ping?",
+        "answer",
+    ):
         assert words in shown
     assert gateway.json("traces", "show", trace(FIRST))["trace_info"]["trace_id"] == trace(FIRST)
 
