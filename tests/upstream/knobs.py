@@ -38,6 +38,7 @@ class Knobs(msgspec.Struct, frozen=True, kw_only=True):
     comments: bool = False  # comments and unknown fields between the events
     size: int = 0  # bytes of padding in each content event; of embeddings: the width of a vector
     base64: bool = False  # embeddings: as OpenAI's SDK asks for them, set by the server from `encoding_format`
+    array: bool = False  # gemini.generate: a stream as a JSON array, set by the server without `alt=sse`
     pace: bool = False  # one write an event, also without a delay
     fault: str = ""  # a name of faults.py; then only the tokens and `n` of these knobs count
 
@@ -53,7 +54,7 @@ class Knobs(msgspec.Struct, frozen=True, kw_only=True):
 _KINDS: dict[str, type] = {
     **dict.fromkeys(["n", "input", "output", "cached", "written", "reasoning", "status", "drop", "end", "stall", "err", "size"], int),
     **dict.fromkeys(["delay", "first"], float),
-    **dict.fromkeys(["done", "tool", "crlf", "comments", "pace", "base64"], bool),
+    **dict.fromkeys(["done", "tool", "crlf", "comments", "pace", "base64", "array"], bool),
     **dict.fromkeys(["id", "retry_after", "usage", "fault"], str),
 }
 

@@ -1,7 +1,7 @@
 """What each format says, frame by frame, as its provider does. Pure: a script is made whole before the first byte goes out.
 
 Shapes were taken from the providers' API references (OpenAI's chat completions, completions, embeddings and responses with their
-streaming objects, Anthropic messages and its streaming events), as of November 2026.
+streaming objects, Anthropic messages and its streaming events, Gemini's generateContent in both framings), as of November 2026.
 """
 
 import base64
@@ -63,10 +63,19 @@ def script(format: str, knobs: Knobs, model: str, stream: bool, ask_usage: bool)
             return _compaction(knobs)
         case "anthropic.messages":
             return _anthropic_stream(knobs, model) if stream else _anthropic_plain(knobs, model)
+        case "gemini.generate":
+            return _gemini_stream(knobs, model) if stream else _gemini_plain(knobs, model)
+        case "gemini.embeddings":
+            return _gemini_embeddings(knobs)
+        case "gemini.count_tokens":
+            return Script(200, _JSON, _json({"totalTokens": knobs.tokens[0]}))
+        case "anthropic.count_tokens":
+            return Script(200, _JSON, _json({"input_tokens": knobs.tokens[0]}))
         case _:
             raise ValueError(format)
 
 
+GOOGLE_WORDS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED"}
 ERROR_WORDS = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -93,6 +102,13 @@ def _refusal(format: str, knobs: Knobs) -> Script:
             "code": "rate_limit_exceeded" if knobs.status == 429 else None,
         }
         return Script(knobs.status, tuple(headers), _json({"error": error}))
+    if format.startswith("gemini."):
+        word = GOOGLE_WORDS.get(knobs.status, "INTERNAL" if knobs.status == 500 else "UNAVAILABLE")
+        return Script(
+            knobs.status,
+            tuple(headers),
+            _json({"error": {"code": knobs.status, "message": f"replayed fault {knobs.status}", "status": word}}),
+        )
     kind = ERROR_WORDS.get(knobs.status, "api_error")
     body = {"type": "error", "error": {"type": kind, "message": f"replayed fault {knobs.status}"}, "request_id": "req_@call@"}
     return Script(knobs.status, tuple(headers), _json(body))
@@ -429,6 +445,66 @@ def _anthropic_stream(knobs: Knobs, model: str) -> Script:
     return Script(200, _STREAM, b"", tuple(frames), tuple(content), event(fault))
 
 
+# ---------------------------------------------------------------- gemini.generate
+
+
+def _gemini_usage(knobs: Knobs, *, whole: bool) -> dict[str, object] | None:
+    """Google's candidatesTokenCount leaves thoughts out, and zeros are not said. Before the end only the prompt is counted."""
+    if knobs.usage == "null":
+        return None
+    given_in, given_out = _odd(knobs)
+    counts: dict[str, object] = {"promptTokenCount": given_in}
+    if knobs.cached:
+        counts["cachedContentTokenCount"] = knobs.cached
+    if not whole:
+        return {**counts, "totalTokenCount": given_in}
+    made = given_out - knobs.reasoning  # type: ignore[operator]
+    counts |= {"candidatesTokenCount": made, "totalTokenCount": given_in + given_out}  # type: ignore[operator]
+    return {**counts, "thoughtsTokenCount": knobs.reasoning} if knobs.reasoning else counts
+
+
+def _gemini_chunk(knobs: Knobs, model: str, part: dict[str, object], reason: str | None) -> dict[str, object]:
+    candidate: dict[str, object] = {"content": {"parts": [part], "role": "model"}}
+    if reason is not None:
+        candidate["finishReason"] = reason
+    chunk: dict[str, object] = {"candidates": [{**candidate, "index": 0}]}
+    if knobs.usage != "none":
+        chunk["usageMetadata"] = _gemini_usage(knobs, whole=reason is not None)
+    return {**chunk, "modelVersion": f"{model}-2026-01-01", "responseId": "gem_@call@"}
+
+
+_GEMINI_CALL: dict[str, object] = {"functionCall": {"name": "weather", "args": {"city": "Bern"}}}
+
+
+def _gemini_plain(knobs: Knobs, model: str) -> Script:
+    part = _GEMINI_CALL if knobs.tool else {"text": "".join(_text(knobs))}
+    return Script(200, _JSON, _json(_gemini_chunk(knobs, model, part, "STOP")))
+
+
+def _gemini_stream(knobs: Knobs, model: str) -> Script:
+    """No terminal event: the last chunk has the reason to stop. Without `alt=sse` it is a JSON array."""
+    parts = [_GEMINI_CALL] if knobs.tool else [{"text": text} for text in _text(knobs)]
+    chunks = [_json(_gemini_chunk(knobs, model, part, None)) for part in parts]
+    content = tuple(range(len(chunks)))
+    chunks.append(_json(_gemini_chunk(knobs, model, {"text": ""}, "STOP")))
+    fault = _json({"error": {"code": 503, "message": "replayed fault midway", "status": "UNAVAILABLE"}})
+    if not knobs.array:
+        # Google's own lines end by CRLF; `crlf` of the knobs says it for all formats.
+        return Script(200, _STREAM, b"", tuple(_data(chunk, knobs) for chunk in chunks), content, _data(fault, knobs))
+    frames = [b"[" + chunks[0], *(b"\n,\r\n" + chunk for chunk in chunks[1:]), b"\n]"]
+    return Script(200, _JSON, b"", tuple(frames), content, b"\n,\r\n" + fault + b"\n]")
+
+
+def _gemini_embeddings(knobs: Knobs) -> Script:
+    """Of a batch, if `n` is not 1; older models count nothing here."""
+    values = {"values": [round((place % 17 - 8) / 16, 6) for place in range(knobs.size or 4)]}
+    answer: dict[str, object] = {"embedding": values} if knobs.n == 1 else {"embeddings": [values] * knobs.n}
+    if knobs.usage != "none":
+        answer["usageMetadata"] = None if knobs.usage == "null" else {"promptTokenCount": _odd(knobs)[0]}
+    return Script(200, _JSON, _json(answer))
+
+
+_JSON = ((b"content-type", b"application/json; charset=UTF-8"),)
 _STREAM = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"))
 
 

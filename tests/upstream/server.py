@@ -1,6 +1,7 @@
 """The replay upstream's process: `python -m tests.upstream.server` prints its address, serves until its stdin closes.
 
-POST …/chat/completions, …/completions, …/embeddings, …/responses, …/responses/compact and …/messages, under any prefix.
+POST …/chat/completions, …/completions, …/embeddings, …/responses, …/responses/compact, …/messages, …/messages/count_tokens and
+…/models/MODEL:generateContent and its like, under any prefix.
 GET /stats: sums. GET /served?after=N: one row a call,
 in the order in which they were received whole. GET /requests/ID: the last request with that mark, byte for byte.
 Raw asyncio and httptools, because the bench's upstream must cost less than what is measured.
@@ -17,6 +18,7 @@ import threading
 import time
 from collections import OrderedDict
 from typing import Any, cast
+from urllib.parse import unquote
 
 import httptools
 import msgspec
@@ -43,9 +45,17 @@ FORMATS = {
     b"/responses": "openai.responses",
     b"/responses/compact": "openai.compaction",
     b"/messages": "anthropic.messages",
+    b"/messages/count_tokens": "anthropic.count_tokens",
+    b":generateContent": "gemini.generate",
+    b":streamGenerateContent": "gemini.generate",
+    b":embedContent": "gemini.embeddings",
+    b":batchEmbedContents": "gemini.embeddings",
+    b":countTokens": "gemini.count_tokens",
 }
 ON_REQUEST = {"openai.chat", "openai.completions"}  # the others' streams say usage unasked
-PLAIN = {"openai.embeddings", "openai.compaction"}
+PLAIN = {"openai.embeddings", "openai.compaction", "gemini.embeddings", "gemini.count_tokens", "anthropic.count_tokens"}
+INPUT_ONLY = {"openai.embeddings", "gemini.embeddings"}
+UNCOUNTED = {"gemini.count_tokens", "anthropic.count_tokens"}  # what they count is no usage
 
 
 class Served(msgspec.Struct):
@@ -179,7 +189,7 @@ class Connection(asyncio.Protocol):
             return
         for end, format in FORMATS.items():
             if path.endswith(end):
-                self.serve(format, path, headers, body)
+                self.serve(format, url, headers, body)
                 return
         self.write_json(404, {"error": {"message": f"no such path: {path.decode()}"}})
 
@@ -206,19 +216,29 @@ class Connection(asyncio.Protocol):
             self.transport.write(head(status, ((b"content-type", b"application/json"),), b"-", len(body)) + body)
 
     # what we serve
-    def serve(self, format: str, path: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        found = MODEL.search(body)
-        model = json.loads(b'"' + found[1] + b'"') if found else ""
+    def serve(self, format: str, url: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        path = url.partition(b"?")[0]
+        if format.startswith("gemini."):  # the path names the model
+            model = unquote(path.rpartition(b"/models/")[2].rpartition(b":")[0].decode("latin-1"))
+        else:
+            found = MODEL.search(body)
+            model = json.loads(b'"' + found[1] + b'"') if found else ""
         try:
             asked = knobs(body, model)
         except ValueError as exc:
             self.write_json(400, {"error": {"message": f"knobs: {exc}", "type": "invalid_request_error"}})
             return
-        stream = format not in PLAIN and STREAM.search(body) is not None
+        stream = format not in PLAIN and (STREAM.search(body) is not None or path.endswith(b":streamGenerateContent"))
+        if stream and format == "gemini.generate" and b"alt=sse" not in url:
+            asked = msgspec.structs.replace(asked, array=True)
+        if path.endswith(b":embedContent"):
+            asked = msgspec.structs.replace(asked, n=1)
+        if format in UNCOUNTED:
+            asked = msgspec.structs.replace(asked, usage="none")
         books = self.books
         n = len(books.served) + 1
         given_in, given_out = asked.tokens
-        if format == "openai.embeddings":
+        if format in INPUT_ONLY:
             given_out = 0
         named = "openai.responses" if format == "openai.compaction" else format
         row = Served(n, asked.id, named, model, stream, asked.status, given_in, given_out, time.time(), request_id=f"req_{n:08d}")

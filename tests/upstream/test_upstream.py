@@ -10,9 +10,14 @@ from contextlib import closing
 import anthropic
 import openai
 import pytest
+from google import genai
+from google.genai import types
 
+from tests.upstream.faults import FAULTS
 from tests.upstream.knobs import Knobs, knobs, mark
+from tests.upstream.plays import Scene, answer
 from tests.upstream.process import Upstream
+from tests.upstream.server import Served
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +98,39 @@ def test_anthropic_stream_folds_to_the_plain_answer(upstream: Upstream, messages
     assert final.usage.input_tokens == served.input - 8
 
 
+@pytest.fixture
+def gemini(upstream: Upstream) -> Iterator[genai.Client]:
+    with genai.Client(api_key="k", http_options=types.HttpOptions(base_url=upstream.url, timeout=20_000)) as client:
+        yield client
+
+
+def test_gemini_stream_says_what_the_plain_answer_says(upstream: Upstream, gemini: genai.Client) -> None:
+    text = mark("gs", n=4, cached=5, reasoning=3)
+    chunks = list(gemini.models.generate_content_stream(model="gemini-replay", contents=text))
+    plain = gemini.models.generate_content(model="gemini-replay", contents=text)
+    assert "".join(chunk.text or "" for chunk in chunks) == plain.text == "Every token is counted"
+    served = row_of(upstream, -1)
+    for usage in (chunks[-1].usage_metadata, plain.usage_metadata):
+        assert usage is not None
+        counted = (usage.prompt_token_count, usage.candidates_token_count, usage.thoughts_token_count, usage.cached_content_token_count)
+        assert counted == (served.input, served.output - 3, 3, 5)
+
+
+def test_gemini_without_sse_is_an_array(upstream: Upstream) -> None:
+    body = json.dumps({"contents": [{"parts": [{"text": mark("ga", n=3)}]}]}).encode()
+    chunks = json.loads(post(upstream, body, "/v1beta/models/gemini-replay:streamGenerateContent"))
+    assert [chunk["candidates"][0]["content"]["parts"][0]["text"] for chunk in chunks] == ["Every", " token", " is", ""]
+    assert row(upstream, "ga").model == "gemini-replay"
+
+
+def test_gemini_counts_and_embeds(upstream: Upstream, gemini: genai.Client) -> None:
+    said = gemini.models.count_tokens(model="gemini-replay", contents=mark("gc"))
+    assert (said.total_tokens, row(upstream, "gc").reported) == (row(upstream, "gc").input, False)
+    embedded = gemini.models.embed_content(model="gemini-replay", contents=mark("ge", size=7))
+    assert embedded.embeddings is not None
+    assert [len(each.values or ()) for each in embedded.embeddings] == [7] * len(embedded.embeddings)
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_errors_have_their_status(chat: openai.OpenAI, messages: anthropic.Anthropic, stream: bool) -> None:
     with pytest.raises(openai.RateLimitError) as slow:
@@ -103,14 +141,18 @@ def test_errors_have_their_status(chat: openai.OpenAI, messages: anthropic.Anthr
     assert busy.value.status_code == 529
 
 
+def row_of(upstream: Upstream, place: int) -> Served:
+    return upstream.served()[place]
+
+
 def raw(upstream: Upstream, text: str) -> bytes:
     body = json.dumps({"model": "m", "stream": True, "messages": say(text)}).encode()
     return post(upstream, body)
 
 
-def post(upstream: Upstream, body: bytes, **headers: str) -> bytes:
+def post(upstream: Upstream, body: bytes, path: str = "/v1/chat/completions", **headers: str) -> bytes:
     with closing(http.client.HTTPConnection("127.0.0.1", upstream.port, timeout=5)) as connection:
-        connection.request("POST", "/v1/chat/completions", body, {"content-type": "application/json", **headers})
+        connection.request("POST", path, body, {"content-type": "application/json", **headers})
         with connection.getresponse() as answer:
             return answer.read()
 
@@ -158,3 +200,21 @@ def test_requests_are_kept_byte_for_byte(upstream: Upstream) -> None:
     post(upstream, body, **{"x-probe": "yes"})
     kept = upstream.request("kept")
     assert (kept.path, kept.header("x-probe"), kept.body) == ("/v1/chat/completions", "yes", body)
+
+
+def test_a_fault_is_played_as_its_table_says(upstream: Upstream) -> None:
+    """A test knows byte for byte what was sent, without asking."""
+    body = json.dumps({"model": "gpt-replay", "stream": True, "messages": say(mark("pf", fault="junk-event"))}).encode()
+    scene = Scene("openai.chat", True, "gpt-replay", Knobs(id="pf", fault="junk-event"), ask=False)
+    assert post(upstream, body) == FAULTS["junk-event"].edit(answer(scene)).body
+    assert b"[oops" in post(upstream, body)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_fault_can_be_played_in_every_format(name: str) -> None:
+    for format in ("openai.chat", "openai.responses", "anthropic.messages", "gemini.generate", "openai.embeddings"):
+        for stream in (False, True):
+            if FAULTS[name].expected(format, stream) is not None and not (stream and format == "openai.embeddings"):
+                played = FAULTS[name].edit(answer(Scene(format, stream, "m", Knobs(id="x", fault=name))))
+                assert played.steps(b"req_1") or played.headless
+                assert played.outcome in ("whole", "cut", "refused")
