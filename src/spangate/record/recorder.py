@@ -32,7 +32,7 @@ from spangate.exchange import (
 )
 from spangate.record.redact import LOOKAHEAD, MASK, keep, redact_text
 from spangate.wire.lenient import mend
-from spangate.wire.usage import Provenance
+from spangate.wire.usage import Provenance, Usage
 
 CONTENT_LIMIT = 1 << 20
 MESSAGE_LIMIT = 4000  # characters of what a provider said; some answer with a whole page
@@ -90,8 +90,9 @@ class Recorder:
                 if service_tier is not None:
                     self._note(service_tier=_clipped(service_tier))
             case Counted(usage, provenance):
-                # An estimate never takes the place of what the provider said.
-                if provenance is not Provenance.estimated or not (self._attempts and self._attempts[-1].usage.known):
+                if provenance is Provenance.estimated:
+                    self._estimated(usage)
+                else:
                     self._note(usage=usage, provenance=provenance)
             case Gave(reason):
                 self._note(stop_reason=_clipped(reason))
@@ -124,6 +125,15 @@ class Recorder:
         """Adds to the last attempt, whether it has ended or not; before the first there is nothing to add to."""
         if self._attempts:
             self._attempts[-1] = msgspec.structs.replace(self._attempts[-1], **changes)
+
+    def _estimated(self, guess: Usage) -> None:
+        """Only where the provider said nothing; then the whole is no fact any more."""
+        said = self._attempts[-1].usage if self._attempts else Usage()
+        filled = msgspec.structs.replace(
+            said, input=guess.input if said.input is None else said.input, output=guess.output if said.output is None else said.output
+        )
+        if filled != said:
+            self._note(usage=filled, provenance=Provenance.estimated)
 
     def _blame(self, fact: Faulted) -> None:
         """The first fault is the cause, what follows from it is not kept."""
@@ -174,7 +184,7 @@ class Recorder:
         """What was said, masked and capped; None if the call is not traced."""
         if self._route is None or not self._route.experiment_id:
             return None
-        request, request_truncated = keep(self._inbound.body, self._limit)
+        request, request_truncated = (None, False) if self._inbound.opaque else keep(self._inbound.body, self._limit)
         response, response_truncated = (None, False) if self._answered is None else keep(self._hushed(self._answered.body), self._limit)
         return Content(
             request=request,

@@ -1,11 +1,12 @@
 """Who to try, and who next: a conversation. Each outcome that is sent in brings out the next attempt, until nobody could do better.
 
-    schedule = attempts(route, "openai.chat", roll, budget)
+    schedule = attempts(route, "openai.chat", roll, budget, health)
     attempt = next(schedule)
     attempt = schedule.send(Outcome(problem, now, roll))     # StopIteration: the client gets this problem
 
 One primary is drawn by weight, then come the fallbacks in their order; another primary is tried only if it is a fallback too. That is
-MLflow's meaning, and a traffic split stays the split that was asked for when one side of it fails.
+MLflow's meaning, and a traffic split stays the split that was asked for when one side of it fails. Only a target that rests, as it failed
+time and again (`health.py`), is passed over while there is another one: the draw is then among the other primaries.
 
 It knows no clock, no wire and no dice; `roll` is a number in [0, 1). Whoever drives it stops once the client has seen a byte.
 """
@@ -15,6 +16,7 @@ from collections.abc import Generator, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import Enum
+from typing import Protocol
 
 import msgspec
 
@@ -39,6 +41,30 @@ class Outcome(msgspec.Struct, frozen=True):
     roll: float
 
 
+class Health(Protocol):
+    """How targets fared of late, in any worker."""
+
+    def rests(self, target: Target) -> bool:
+        """Whether calls pass it over now."""
+        ...
+
+    def tried(self, target: Target) -> None:
+        """A call goes to it now."""
+        ...
+
+    def failed(self, target: Target, asked: float = 0.0) -> None:
+        """By its own fault. `asked`: the seconds that it says to stay away."""
+        ...
+
+    def began(self, target: Target) -> None:
+        """It began to answer."""
+        ...
+
+    def well(self, target: Target) -> None:
+        """It answered to the end, or said that the request is the client's fault."""
+        ...
+
+
 class Cure(Enum):
     """What could help after a problem. Whatever time cures, another target does too."""
 
@@ -52,6 +78,7 @@ _KINDS: Mapping[str, Cure] = {
     "upstream_connect": Cure.time,
     "upstream_dropped": Cure.time,
     "upstream_empty": Cure.time,
+    "upstream_token_refused": Cure.time,  # it was dropped, and the next attempt fetches another
     "upstream_dns": Cure.elsewhere,
     "upstream_tls": Cure.elsewhere,
     # Patience was spent on this one already.
@@ -60,6 +87,7 @@ _KINDS: Mapping[str, Cure] = {
     "upstream_idle_timeout": Cure.elsewhere,
     "upstream_total_timeout": Cure.nothing,  # an answer that takes this long takes as long elsewhere
     # What it is set up to be or to say.
+    "upstream_credential": Cure.elsewhere,
     "upstream_insecure": Cure.elsewhere,
     "upstream_private_address": Cure.elsewhere,
     "upstream_url": Cure.elsewhere,
@@ -107,36 +135,54 @@ class Budget:
         return True
 
 
-def attempts(route: Route, format: str, roll: float, budget: Budget) -> Generator[Attempt, Outcome, None]:
+# Where the client says by itself what it looks for, not finding it is no fault of the target.
+_SOUGHT = frozenset({"raw", "openai.responses.stored"})
+
+
+def attempts(route: Route, format: str, roll: float, budget: Budget, health: Health) -> Generator[Attempt, Outcome, None]:
     """Raises Refusal if there is nobody who could be called at all.
 
     `max_attempts` counts every attempt; a retry never takes the place of a target that was not tried yet.
     """
     room = route.max_attempts or math.inf
-    targets = line(callable_targets(route, format), roll)
+    waiting = list(line(callable_targets(route, format), roll, health))
+    resting = [target for target in waiting if health.rests(target)] if len(waiting) > 1 else []
     budget.earn()
-    for place, target in enumerate(targets, 1):
-        if room < 1:
-            return
+    while waiting and room >= 1:
+        target = waiting.pop(0)
+        if waiting and target not in resting and health.rests(target):
+            resting.append(target)  # only since the call began: somebody else is trying it
+            waiting.append(target)
+            continue
+        health.tried(target)
         wait, retries = 0.0, 0
         while True:
             outcome = yield Attempt(target, wait)
             room -= 1
             remedy = cure(outcome.problem)
+            said = patience(outcome.problem.retry_after, outcome.now)
+            if remedy is Cure.nothing or (outcome.problem.status == 404 and format in _SOUGHT):
+                health.well(target)
+            else:
+                health.failed(target, said)
             if remedy is Cure.nothing:
                 return
-            said = patience(outcome.problem.retry_after, outcome.now)
-            spare = room > len(targets) - place
+            spare = room > len(waiting)
             if remedy is not Cure.time or said > PATIENCE or retries == RETRIES or not spare or not budget.spend():
                 break
             wait = said + pause(retries, outcome.roll)
             retries += 1
 
 
+def at_fault(problem: Problem) -> bool:
+    """Whether a problem tells something of the target: another one could do better."""
+    return cure(problem) is not Cure.nothing
+
+
 def cure(problem: Problem) -> Cure:
     known = _KINDS.get(problem.kind) or _STATUSES.get(problem.status)
     if known is not None:
-        return known
+        return Cure.elsewhere if known is Cure.time and not problem.again else known
     # What else a server says of itself; all other words are about the request, which is the same wherever it goes.
     return Cure.elsewhere if problem.status >= 500 else Cure.nothing
 
@@ -181,16 +227,20 @@ def callable_targets(route: Route, format: str) -> Sequence[Target]:
     return ready
 
 
-def line(targets: Sequence[Target], roll: float) -> Sequence[Target]:
-    """In the order in which they are tried, each model definition once: the primary that was drawn, if there is one, then the fallbacks."""
+def line(targets: Sequence[Target], roll: float, health: Health) -> Sequence[Target]:
+    """In the order in which they are tried, each model definition once: the primary that was drawn, if there is one, then the fallbacks.
+
+    Those that rest come last, in the same order among themselves, and are not drawn while another primary could be.
+    """
     primaries = [target for target in targets if target.fallback_order is None]
-    if len(primaries) == len(targets):
-        return [pick(primaries, roll)]
+    if len(primaries) > 1:
+        primaries = [target for target in primaries if not health.rests(target)] or primaries
+    drawn = [pick(primaries, roll)] if primaries else []
+    if all(target.fallback_order is None for target in targets):
+        return drawn
     fallbacks = sorted((target for target in targets if target.fallback_order is not None), key=lambda target: target.fallback_order or 0)
-    if not primaries:
-        return fallbacks
-    drawn = pick(primaries, roll)
-    return [drawn, *(target for target in fallbacks if target.model_definition_id != drawn.model_definition_id)]
+    usual = drawn + [target for target in fallbacks if not drawn or target.model_definition_id != drawn[0].model_definition_id]
+    return sorted(usual, key=health.rests)  # stable: False before True
 
 
 def pick(targets: Sequence[Target], roll: float) -> Target:

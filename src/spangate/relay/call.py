@@ -33,13 +33,16 @@ from spangate.exchange import (
 from spangate.wire.events import Ended, Event, Failed, Progressed, Started, Stopped, Tiered, UsageReported
 from spangate.wire.formats import FORMATS, Format
 from spangate.wire.problems import Interrupted, Problem, Refusal, UpstreamProblem
-from spangate.wire.usage import Provenance
+from spangate.wire.usage import Provenance, Usage, later
+
+from .attempts import Health, at_fault
+from .judge import verdict
 
 logger = logging.getLogger(__name__)
 
 LEFT = 499  # what we note as status when the client left before it was sent one; nginx's convention
-# The provider was there, and what it said is of no use.
-USELESS = frozenset({"upstream_redirect", "upstream_malformed"})
+# The provider was there, and what it said is of no use; or nobody would say what to show it.
+USELESS = frozenset({"upstream_redirect", "upstream_malformed", "upstream_credential"})
 # The header that is the provider's own name of the request: OpenAI's and most others', Anthropic's.
 REQUEST_IDS = (b"x-request-id", b"request-id")
 
@@ -55,7 +58,7 @@ class Record(Protocol):
 
 
 class Call:
-    def __init__(self, inbound: Inbound, record: Record, journal: Journal, clock: Callable[[], float]) -> None:
+    def __init__(self, inbound: Inbound, record: Record, journal: Journal, clock: Callable[[], float], health: Health) -> None:
         self.inbound = inbound
         self.format: Format = FORMATS[inbound.format]
         self.route: Route | None = None
@@ -64,9 +67,16 @@ class Call:
         self.ended = False  # the format's terminal event was read
         self.failure: Failed | None = None  # the provider said in its answer that it failed
         self.malformed: Failed | None = None  # a part of the answer is not what the format says
+        self.usage = Usage()  # as the provider reported it so far
+        self.gone = False  # the client left, and the rest of the answer is read for its usage
+        self.made: Callable[[str], None] | None = None  # is told the provider's id of the answer, as soon as that is known
         self._record = record
         self._journal = journal
         self._clock = clock
+        self._health = health
+        self._target: Target | None = None  # whose answer is being given
+        self._guess: Callable[[], Usage] | None = None
+        self._http_status = LEFT  # once the client is gone: what it had been sent
         record(Received(inbound))
 
     # ------------------------------------------------------------ what happens
@@ -75,9 +85,15 @@ class Call:
         self.route = route
         self._record(Routed(route, stream, model))
 
+    def understood(self, inbound: Inbound) -> None:
+        """The same request, seen for what it is."""
+        self.inbound, self.format = inbound, FORMATS[inbound.format]
+        self._record(Received(inbound))
+
     def attempted(self, no: int, target: Target, format: str) -> None:
         self.started = self.ended = False
         self.failure = self.malformed = None
+        self.usage, self._target, self._guess = Usage(), None, None
         self._record(Attempted(no, target, format, self._clock()))
 
     def begin(self) -> None:
@@ -110,10 +126,13 @@ class Call:
             case Started(response_id, model):
                 self.started = True
                 self._record(Identified(response_id, model))
+                if self.made is not None and response_id is not None:
+                    self.made(response_id)
             case Tiered(tier):
                 self._record(Identified(service_tier=tier))
             case UsageReported(usage):
-                self._record(Counted(usage, Provenance.reported))
+                self.usage = later(self.usage, usage)
+                self._record(Counted(self.usage, Provenance.drained if self.gone else Provenance.reported))
             case Stopped(reason):
                 self._record(Gave(reason))
             case Ended():
@@ -125,6 +144,15 @@ class Call:
                     self.failure = self.failure or event
             case _:
                 assert_never(event)
+
+    def answering(self, target: Target, guess: Callable[[], Usage]) -> None:
+        """What the target says is the call's answer, whatever becomes of it. `guess`: its tokens, should nobody report them."""
+        self._target, self._guess = target, guess
+
+    def leave(self, http_status: int = LEFT) -> None:
+        """The client left, and the provider is still heard. Whatever comes, the call's end is that."""
+        self.gone, self._http_status = True, http_status
+        self._record(GONE)
 
     def answered(self, body: bytes, *, truncated: bool = False) -> None:
         if self.traced:
@@ -141,9 +169,14 @@ class Call:
         """Writes the record, once. Raises OSError if it cannot be written; the call counts as settled all the same."""
         if self.settled is not None:
             return
+        self._tell_health(status, fault)
+        if self.gone:
+            status, http_status = Status.client_gone, self._http_status
         self.settled = status
         if fault is not None:
             self._record(fault)
+        if self._guess is not None and (self.usage.input is None or self.usage.output is None):
+            self._record(Counted(self._guess(), Provenance.estimated))
         at = self._clock()
         self._record(AttemptEnded(at))
         self._record(Finished(status, http_status, at))
@@ -152,15 +185,26 @@ class Call:
     def settle_problem(self, problem: Problem, http_status: int | None = None) -> None:
         """`http_status`: what the client got, if it is not the problem's own. Never raises: the client hears of the problem anyway."""
         fault = faulted(problem)
+        if not problem.kind.startswith("upstream_"):
+            self._target = None  # our own fault tells nothing of it
         self._settle_or_log(fault.status, problem.status if http_status is None else http_status, fault)
 
     def settle_gone(self, *, client: bool, http_status: int = LEFT) -> None:
         """Nobody listens any more: the client left, or the gateway was told to stop and its grace is over."""
-        if client:
-            fault = Faulted(Status.client_gone, "client_gone", "The client closed the connection before the answer's end.")
+        if client or self.gone:
+            fault = GONE
         else:
             fault = Faulted(Status.unknown, "shutdown", "The gateway was stopped before the answer's end.")
         self._settle_or_log(fault.status, http_status, fault)
+
+    def _tell_health(self, status: Status, fault: Faulted | None) -> None:
+        """How the answer ended that was being given. Setbacks, which nobody was given, are told where the next attempt is decided on."""
+        if self._target is None:
+            return
+        if status is Status.ok:
+            self._health.well(self._target)
+        elif status in (Status.error, Status.provider_gone, Status.timeout) and fault is not None and at_fault(verdict(fault)):
+            self._health.failed(self._target)
 
     async def durable(self) -> None:
         await self._journal.durable()
@@ -191,6 +235,9 @@ class Call:
 
     def problem_event(self, problem: Problem) -> bytes:
         return self.format.render_problem_event(problem, self.inbound.call_id)
+
+
+GONE = Faulted(Status.client_gone, "client_gone", "The client closed the connection before the answer's end.")
 
 
 def _unwritable() -> Refusal:

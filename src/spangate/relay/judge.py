@@ -1,7 +1,9 @@
 """What a provider's answer is, from its head and its first frame, before the client has seen anything of it."""
 
 from collections.abc import Mapping
+from typing import cast
 
+from spangate.exchange import Faulted
 from spangate.wire import lenient
 from spangate.wire.events import Failed
 from spangate.wire.problems import UpstreamProblem
@@ -22,30 +24,64 @@ _STATUSES: Mapping[str, int] = {
     "server_error": 500,
     "timeout_error": 504,
     "overloaded_error": 529,
+    # https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
+    "invalid_argument": 400,
+    "failed_precondition": 400,
+    "unauthenticated": 401,
+    "permission_denied": 403,
+    "not_found": 404,
+    "resource_exhausted": 429,
+    "internal": 500,
+    "unavailable": 503,
+    "deadline_exceeded": 504,
 }
+# Formats whose streams may be JSON, and labelled as such: an array that grows.
+_ARRAYS = frozenset({"gemini.generate"})
 
 
-def streamed(headers: Mapping[bytes, bytes], *, asked: bool) -> bool:
+def streamed(headers: Mapping[bytes, bytes], format: str, *, asked: bool) -> bool:
     """What the provider says it sends counts; where it does not say, what was asked for."""
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    return kind == b"text/event-stream" or (asked and kind != b"application/json")
+    return kind == b"text/event-stream" or (asked and (kind != b"application/json" or format in _ARRAYS))
 
 
-def shaped(body: bytes) -> bool:
-    """Whether a provider's refusal has the shape of its format: in all that we relay, an object with an object `error` in it."""
+def shaped(body: bytes, format: str) -> bool:
+    """Whether a provider's refusal has the shape of its format: in all that we relay, an object with an object `error` in it; in a list of
+    one where the format's streams are lists."""
     try:
-        said = lenient.mapping(lenient.parse(body))
+        said = lenient.parse(body)
     except (ValueError, RecursionError):
         return False
-    return said is not None and lenient.mapping(said.get("error")) is not None
+    if format in _ARRAYS and isinstance(said, list) and len(items := cast("list[object]", said)) == 1:
+        said = items[0]
+    refusal = lenient.mapping(said)
+    return refusal is not None and lenient.mapping(refusal.get("error")) is not None
 
 
 def stillborn(failure: Failed, headers: Mapping[bytes, bytes]) -> UpstreamProblem:
     """A stream whose first word is an error: the client gets a real status, on which its retries work, and no 200."""
-    return UpstreamProblem(_STATUSES.get(failure.kind, 502), failure.kind, failure.message, retry_after=later(headers))
+    return advised(UpstreamProblem(_STATUSES.get(failure.kind, 502), failure.kind, failure.message), headers)
+
+
+def verdict(fault: Faulted) -> UpstreamProblem:
+    """A fault amid an answer, as the problem that it would have been before it."""
+    return UpstreamProblem(fault.http_status or _STATUSES.get(fault.kind, 502), fault.kind, fault.message)
 
 
 def later(headers: Mapping[bytes, bytes]) -> str | None:
-    """When the provider says to come back, in its own words."""
+    """When the provider says to come back: seconds or a date. OpenAI's and Anthropic's SDKs look at `retry-after-ms` first."""
+    exactly = headers.get(b"retry-after-ms")
+    if exactly is not None:
+        try:
+            return f"{float(exactly) / 1000:g}"
+        except ValueError:
+            pass  # the other one may say it
     said = headers.get(b"retry-after")
     return None if said is None else said.decode("latin-1")
+
+
+def advised(problem: UpstreamProblem, headers: Mapping[bytes, bytes]) -> UpstreamProblem:
+    """The problem, with what the provider's headers say of trying again. `x-should-retry`: OpenAI's and Anthropic's."""
+    problem.retry_after = later(headers)
+    problem.again = headers.get(b"x-should-retry", b"").strip().lower() != b"false"
+    return problem

@@ -7,6 +7,7 @@ would not even try), after it an Interrupted.
 import asyncio
 import errno
 import ipaddress
+import math
 import socket
 import ssl
 import time
@@ -18,6 +19,7 @@ import msgspec
 from aiohttp import payload
 from yarl import URL
 
+from spangate.exchange import EndpointSettings
 from spangate.wire.problems import Interrupted, Problem, Refusal, UpstreamProblem
 
 # Idle connections are dropped before the other side drops them: uvicorn and Node close at 5 s, and a POST sent into a closing
@@ -35,7 +37,23 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     connect: float = 10.0
     first_byte: float = 120.0  # from the send until the head of the answer, connecting included
     idle: float = 60.0  # between two pieces
-    total: float = 900.0
+    total: float = 900.0  # of the whole call: all attempts, their pauses and the answer
+
+    def within(self, said: EndpointSettings) -> "Timeouts":
+        """These, but for what an endpoint says itself."""
+        own = (said.connect_timeout, said.first_byte_timeout, said.idle_timeout, said.total_timeout)
+        if own == _UNSAID:
+            return self
+        connect, first_byte, idle, total = own
+        return Timeouts(
+            connect=self.connect if connect is None else connect,
+            first_byte=self.first_byte if first_byte is None else first_byte,
+            idle=self.idle if idle is None else idle,
+            total=self.total if total is None else total,
+        )
+
+
+_UNSAID = (None, None, None, None)
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +63,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     method: str = "POST"
     allow_private: bool = False
     timeouts: Timeouts | None = None  # None: the transport's own
+    deadline: float = math.inf  # when the call's time is over, on the monotonic clock
 
 
 class Incoming(Protocol):
@@ -127,8 +146,7 @@ class HttpTransport:
         self._tls = tls
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._destinations: dict[str, URL] = {}
-        # Only connecting is left to aiohttp's clock; the pool has no limit, so `connect` is look-up, TCP and TLS.
-        self._phases = aiohttp.ClientTimeout(total=None, connect=timeouts.connect, sock_connect=timeouts.connect, sock_read=None)
+        self._phases: dict[float, aiohttp.ClientTimeout] = {}
 
     async def send(self, outgoing: Outgoing) -> Incoming:
         url = self._destination(outgoing.url)
@@ -139,9 +157,12 @@ class HttpTransport:
                 f"The provider's base URL is {url.scheme}://{url.host}, and only https is allowed. "
                 "For a server of your own set SPANGATE_ALLOW_PRIVATE_UPSTREAMS=true.",
             )
-        deadline = self._clock() + self._timeouts.total
+        timeouts = outgoing.timeouts or self._timeouts
+        now = self._clock()
+        deadline = min(outgoing.deadline, now + timeouts.total)
+        left = deadline - now
         try:
-            async with asyncio.timeout(min(self._timeouts.first_byte, self._timeouts.total)):
+            async with asyncio.timeout(max(0.0, min(timeouts.first_byte, left))):
                 # aiohttp sends again by itself on a connection that died, but idempotent methods only, and never a POST.
                 response = await self._session(outgoing.allow_private).request(
                     outgoing.method,
@@ -149,15 +170,26 @@ class HttpTransport:
                     data=_Body(outgoing.body) if outgoing.body or outgoing.method == "POST" else None,
                     headers=outgoing.headers,
                     allow_redirects=False,
-                    timeout=self._phases,
+                    timeout=self._phase(timeouts.connect),
                 )
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
-            raise unreached(error, url.host or "", self._timeouts) from error
-        return HttpIncoming(response, self._timeouts, deadline, self._clock)
+            if left < timeouts.first_byte and isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+                raise UpstreamProblem(504, *_late(timeouts.total)) from error
+            raise unreached(error, url.host or "", timeouts) from error
+        return HttpIncoming(response, timeouts, deadline, self._clock)
 
     async def close(self) -> None:
         for session in self._sessions.values():
             await session.close()
+
+    def _phase(self, connect: float) -> aiohttp.ClientTimeout:
+        """Only connecting is left to aiohttp's clock; the pool has no limit, so `connect` is look-up, TCP and TLS."""
+        phase = self._phases.get(connect)
+        if phase is None:
+            if len(self._phases) >= DESTINATIONS:
+                self._phases.clear()
+            phase = self._phases[connect] = aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect, sock_read=None)
+        return phase
 
     def _session(self, allow_private: bool) -> aiohttp.ClientSession:
         session = self._sessions.get(allow_private)
@@ -223,9 +255,7 @@ class HttpIncoming:
         except TimeoutError:
             self.close()
             if left < idle:
-                raise Interrupted(
-                    504, "upstream_total_timeout", f"The provider had not finished its answer after {self._total:g} seconds."
-                ) from None
+                raise Interrupted(504, *_late(self._total)) from None
             raise Interrupted(504, "upstream_idle_timeout", f"The provider sent nothing for {idle:g} seconds amid its answer.") from None
         except (aiohttp.ClientError, OSError) as error:
             # What came before the break is the client's; aiohttp would let it lie.
@@ -249,6 +279,10 @@ class _Body(payload.BytesPayload):
         self._size = len(value)
 
 
+def _late(total: float) -> tuple[str, str]:
+    return "upstream_total_timeout", f"The provider had not finished its answer when the call's {total:g} seconds were over."
+
+
 def unreached(error: Exception, host: str, timeouts: Timeouts) -> Problem:
     """Why there is no answer, in words that hold nothing but the host's name."""
     if isinstance(error, aiohttp.ConnectionTimeoutError):
@@ -257,7 +291,7 @@ def unreached(error: Exception, host: str, timeouts: Timeouts) -> Problem:
         return UpstreamProblem(
             504,
             "upstream_first_byte_timeout",
-            f"{host} did not begin to answer within {min(timeouts.first_byte, timeouts.total):g} seconds.",
+            f"{host} did not begin to answer within {timeouts.first_byte:g} seconds.",
         )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return UpstreamProblem(502, "upstream_dns", f"The name {host} could not be resolved.")

@@ -21,6 +21,7 @@ class Problem(Exception):
         self.message = message
         self.param = param
         self.retry_after = retry_after
+        self.again = True  # False: the provider says that to ask it once more is of no use
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.status}, {self.kind!r}, {self.message!r})"

@@ -49,6 +49,13 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.input is not None or self.output is not None
 
 
+def later(before: Usage, after: Usage) -> Usage:
+    """Of two reports of one answer the later one counts, and nothing is added up; but one that says nothing takes nothing back."""
+    if after.known or not before.known:
+        return after
+    return msgspec.structs.replace(before, invalid=tuple(dict.fromkeys((*before.invalid, *after.invalid))))
+
+
 def count(value: object) -> int | None:
     """The count that a JSON value stands for, or None if it is no plausible count of tokens."""
     if isinstance(value, bool):

@@ -4,6 +4,7 @@ import pytest
 
 from spangate.exchange import Route, Target
 from spangate.relay.attempts import Attempt, Budget, Cure, Outcome, attempts, callable_targets, cure, line, patience, pause, pick
+from spangate.relay.cooling import Cooling
 from spangate.wire.problems import Interrupted, Problem, Refusal, UpstreamProblem
 
 NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
@@ -36,7 +37,7 @@ def limited(later: str) -> UpstreamProblem:
 
 def tried(asked: Route, *problems: Problem, roll: float = 0.0, budget: Budget | None = None) -> list[tuple[str, float]]:
     """The conversation: whom it tries, after which wait, if the attempts end so one after the other; the last problem again and again."""
-    schedule = attempts(asked, "openai.chat", roll, budget or Budget())
+    schedule = attempts(asked, "openai.chat", roll, budget or Budget(), Cooling())
     attempt, said = next(schedule), [*problems]
     made = [attempt]
     while True:
@@ -53,7 +54,7 @@ A, B, F1, F2 = target("a"), target("b"), target("f1", order=1), target("f2", ord
 
 
 def test_the_first_attempt_is_made_at_once() -> None:
-    assert next(attempts(route(A), "openai.chat", 0.5, Budget())) == Attempt(A, 0.0)
+    assert next(attempts(route(A), "openai.chat", 0.5, Budget(), Cooling())) == Attempt(A, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +234,7 @@ def test_rounding_at_the_end_falls_on_the_last_that_has_weight() -> None:
 
 
 def test_fallbacks_come_after_the_primary_that_was_drawn() -> None:
-    assert line([target("f", order=0), A, B], 0.5) == [B, target("f", order=0)]
+    assert line([target("f", order=0), A, B], 0.5, Cooling()) == [B, target("f", order=0)]
 
 
 def test_passes_over_those_that_cannot_be_called() -> None:
@@ -274,5 +275,5 @@ def test_passes_over_those_that_cannot_be_called() -> None:
 )
 def test_says_what_stands_in_the_way(targets: tuple[Target, ...], status: int, kind: str, message: str) -> None:
     with pytest.raises(Refusal) as refused:
-        next(attempts(route(*targets), "openai.chat", 0.0, Budget()))
+        next(attempts(route(*targets), "openai.chat", 0.0, Budget(), Cooling()))
     assert (refused.value.status, refused.value.kind, refused.value.message) == (status, kind, message)

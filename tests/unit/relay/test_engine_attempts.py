@@ -32,8 +32,9 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
 def at(no: int, **changes: Any) -> AttemptRecord:
-    """An attempt that took its quarters of a second one after the other: started, headed, ended, for each number."""
-    start = 250_000_000 + (no - 1) * 750_000_000
+    """An attempt that took its quarters of a second one after the other: started, headed, ended, for each number. After one that failed the
+    clock is looked at once more, for the call's time, and its end is that much later."""
+    start = 250_000_000 + (no - 1) * 1_000_000_000
     return attempt(**({"no": no, "started": start, "headed": start + 250_000_000, "ended": start + 500_000_000} | changes))
 
 
@@ -45,7 +46,7 @@ def opened(record: AttemptRecord) -> AttemptRecord:
     return msgspec.structs.replace(record, headed=None, ended=None, status=Status.unknown, http_status=None, **NOTHING)
 
 
-LIMITED = at(1, status=Status.error, http_status=429, fault=Fault("rate_limit_exceeded", "slow down", 429), **NOTHING)
+LIMITED = at(1, ended=1_000_000_000, status=Status.error, http_status=429, fault=Fault("rate_limit_exceeded", "slow down", 429), **NOTHING)
 
 
 def called(name: str, number: int, body: bytes, *attempts: AttemptRecord, **changes: Any) -> Exchange:
@@ -62,7 +63,7 @@ async def test_a_retry_is_sent_after_its_pause_and_its_record_and_both_attempts_
     world.answers = [world.says(429, [*JSON, (b"retry-after", b"1")], BUSY)]
     assert await world.call(RETRY) == Reply(status=200, headers=[*JSON, *NAMES], body=PLAIN)
     assert world.log == ["begin", "send", "read end", "sleep 1.25", "resume", "send", "read end", "settle ok"]
-    assert world.exchange == called("retry", 4, RETRY, LIMITED, at(2), duration=1_500_000_000)
+    assert world.exchange == called("retry", 4, RETRY, LIMITED, at(2), duration=1_750_000_000)
     assert world.journal.resumed == [
         called("retry", 4, RETRY, LIMITED, opened(at(2)), status=Status.unknown, http_status=None, duration=None)
     ]
@@ -78,7 +79,7 @@ async def test_a_fallback_gets_its_own_model_url_and_proof_at_once() -> None:
         ("https://p/v1/chat/completions", b'{"model": "gpt-x", "messages": []}', "Bearer sk"),
         ("https://q/v1/chat/completions", b'{"model": "llama-x", "messages": []}', "Bearer second-secret"),
     ]
-    assert world.exchange == called("fall", 5, FALL, LIMITED, second(), duration=1_500_000_000)
+    assert world.exchange == called("fall", 5, FALL, LIMITED, second(), duration=1_750_000_000)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ async def test_who_cannot_be_reached_is_passed_over_and_the_record_says_why(
     assert (await world.call(FALL)).status == 200
     first, then = world.exchange.attempts
     assert first == at(
-        1, headed=None, ended=500_000_000, status=status, http_status=None, fault=Fault(fault.kind, "No.", http_status), **NOTHING
+        1, headed=None, ended=750_000_000, status=status, http_status=None, fault=Fault(fault.kind, "No.", http_status), **NOTHING
     )
     assert (then.no, then.provider, then.status, then.fault) == (2, "groq", Status.ok, None)
     assert (world.exchange.status, world.exchange.fault) == (Status.ok, None)
@@ -115,7 +116,7 @@ async def test_when_all_fail_the_client_gets_the_last_answer_as_it_came() -> Non
     fault = Fault("overloaded", "full", 503)
     last = second(status=Status.error, http_status=503, upstream_request_id="r-2", fault=fault, **NOTHING)
     assert world.exchange == called(
-        "fall", 5, FALL, LIMITED, last, status=Status.error, http_status=503, fault=fault, duration=1_500_000_000
+        "fall", 5, FALL, LIMITED, last, status=Status.error, http_status=503, fault=fault, duration=1_750_000_000
     )
 
 
@@ -195,7 +196,7 @@ async def test_who_leaves_during_the_pause_ends_it() -> None:
     assert world.log == ["begin", "send", "read end", "sleep", "settle client_gone"]
     gone = Fault("client_gone", "The client closed the connection before the answer's end.")
     assert world.exchange == called(
-        "retry", 4, RETRY, LIMITED, status=Status.client_gone, http_status=499, fault=gone, duration=1_000_000_000
+        "retry", 4, RETRY, LIMITED, status=Status.client_gone, http_status=499, fault=gone, duration=1_250_000_000
     )
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from spangate.wire import folding, lenient
+from spangate.wire import estimate, folding, lenient
 from spangate.wire.counting import UNREADABLE, Tally
 from spangate.wire.events import Ended, Event, Failed, Started, Stopped, Tiered, UsageReported
 from spangate.wire.framing import sse
@@ -166,10 +166,17 @@ def failure(said: dict[str, object]) -> Failed:
 # ---------------------------------------------------------------- streams
 
 
+class _Said(msgspec.Struct):
+    text: object = None
+    thinking: object = None
+    partial_json: object = None
+
+
 class _Delta(msgspec.Struct):
-    """What must be known of a delta when nothing is folded: that it is one."""
+    """What must be known of a delta when nothing is folded: that it is one, and how long."""
 
     type: str
+    delta: _Said | None = None
 
 
 _thin = msgspec.json.Decoder(_Delta)
@@ -219,7 +226,9 @@ class Decoder(SseDecoder):
     def _observe(self, frame: Frame, data: bytes, events: list[Event]) -> None:
         if self._fold is None and self._progressed:
             try:
-                if _thin.decode(data).type == "content_block_delta":
+                thin = _thin.decode(data)
+                if thin.type == "content_block_delta" and thin.delta is not None:
+                    self.produced += estimate.characters([thin.delta.text, thin.delta.thinking, thin.delta.partial_json])
                     return
             except (ValueError, RecursionError):
                 pass  # perhaps only odd: read in full below
@@ -251,11 +260,13 @@ class Decoder(SseDecoder):
         block = lenient.mapping(said.get("content_block")) or {}
         if block.get("type") not in ("text", "thinking") or block.get("text") or block.get("thinking"):
             self._progress(events)
+        self.produced += estimate.characters(block)
         if self._fold is not None and len(self._blocks) < BLOCKS and self._fits(block):
             self._blocks[self._index(said)] = block
 
     def _block_delta(self, said: dict[str, object], events: list[Event]) -> None:
         delta = lenient.mapping(said.get("delta")) or {}
+        self.produced += estimate.characters([delta.get("text"), delta.get("thinking"), delta.get("partial_json")])
         if not self._progressed and any(value for name, value in delta.items() if name != "type"):
             self._progress(events)
         if self._fold is None or self._fold.truncated:

@@ -8,7 +8,7 @@ from typing import cast
 
 import msgspec
 
-from spangate.wire import folding, lenient
+from spangate.wire import estimate, folding, lenient
 from spangate.wire.counting import UNREADABLE, Tally
 from spangate.wire.events import Ended, Event, Failed, Started, Stopped, Tiered, UsageReported
 from spangate.wire.framing import sse
@@ -182,6 +182,8 @@ def failure(said: dict[str, object]) -> Failed:
 class _Choice(msgspec.Struct):
     index: object = 0
     finish_reason: object = None
+    delta: object = None
+    text: object = None  # completions have it where chat has a delta
 
 
 class _Chunk(msgspec.Struct):
@@ -194,6 +196,20 @@ class _Chunk(msgspec.Struct):
 
 
 _thin_chunk = msgspec.json.Decoder(_Chunk)
+
+
+def said(delta: object, text: object) -> int:
+    """Characters that the model wrote: words, reasoning (which some servers say twice, by two names) and the arguments of calls."""
+    written = lenient.mapping(delta)
+    if not written:
+        return len(text) if isinstance(text, str) else 0
+    content = written.get("content")
+    if isinstance(content, str) and content:  # the usual chunk
+        return len(content)
+    functions = [*(call.get("function") for call in objects(written.get("tool_calls"))), written.get("function_call")]
+    thought = written.get("reasoning_content") or written.get("reasoning")
+    spoken = (lenient.mapping(written.get("audio")) or {}).get("transcript")
+    return estimate.characters([content, thought, written.get("refusal"), spoken, functions])
 
 
 def _plain(choice: dict[str, object]) -> dict[str, object]:
@@ -258,6 +274,7 @@ class Decoder(SseDecoder):
                     if thin.usage is not None:
                         self._note(frame, thin.usage, events, empty=not thin.choices)
                     for choice in thin.choices:
+                        self.produced += said(choice.delta, choice.text)
                         self._stop(choice.index, choice.finish_reason, events)
                     return
         try:
@@ -286,6 +303,7 @@ class Decoder(SseDecoder):
         if self._fold is not None:
             self._envelope.put(chunk, _CHUNK_ONLY)
         for choice in listed:
+            self.produced += said(choice.get("delta"), choice.get("text"))
             if not self._progressed and self._says(choice):
                 self._progress(events)
             if self._fold is not None:

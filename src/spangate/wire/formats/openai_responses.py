@@ -10,7 +10,7 @@ from typing import cast
 
 import msgspec
 
-from spangate.wire import folding, lenient
+from spangate.wire import estimate, folding, lenient
 from spangate.wire.counting import UNREADABLE, Tally
 from spangate.wire.events import Ended, Event, Failed, Started, Stopped, Tiered, UsageReported
 from spangate.wire.framing import sse
@@ -135,6 +135,7 @@ def _usage(wire: dict[str, object]) -> Usage:
 
 class _Thin(msgspec.Struct):
     type: str = ""
+    delta: object = None
 
 
 _thin = msgspec.json.Decoder(_Thin)
@@ -203,11 +204,13 @@ class Decoder(SseDecoder):
             return
         if self._fold is None and self._progressed:
             try:
-                kind = _thin.decode(data).type
+                thin = _thin.decode(data)
+                kind = thin.type
             except (ValueError, RecursionError):
                 pass  # perhaps only odd: read in full below
             else:
                 if kind.startswith("response.") and kind not in _READ:
+                    self._wrote(kind, thin.delta)
                     return
         named = (frame.event or b"").decode("latin-1")
         try:
@@ -238,6 +241,7 @@ class Decoder(SseDecoder):
     def _step(self, kind: str, said: dict[str, object], events: list[Event]) -> None:
         """What comes between beginning and end: items, their parts, and deltas of both."""
         delta = said.get("delta")
+        self._wrote(kind, delta)
         item = lenient.mapping(said.get("item"))
         called = kind == "response.output_item.added" and item is not None and item.get("type") not in ("message", "reasoning")
         if called or (delta and kind.endswith(".delta")):
@@ -263,9 +267,14 @@ class Decoder(SseDecoder):
             if held is not None:
                 fold.merge(held, {_OF_ITEM[kind]: delta})
 
+    def _wrote(self, kind: str, delta: object) -> None:
+        if isinstance(delta, str) and (kind in _OF_ITEM or kind in _OF_PART):
+            self.produced += len(delta)
+
     def _end(self, kind: str, response: dict[str, object], size: int, events: list[Event]) -> None:
         if response.get("output"):
             self._progress(events)
+            self.produced = self.produced or estimate.characters(response["output"])
         # One that failed may repeat nothing of what it had said.
         if size <= self._limit and (response.get("output") or not self._items):
             self._whole = response
