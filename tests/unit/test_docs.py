@@ -9,12 +9,12 @@ import pytest
 from spangate import config
 from spangate.cli.reference import reference as cli_reference
 from spangate.control.mlflow import endpoints, experiments, models, secrets, traces
-from spangate.worker.ingress import OPERATIONS
+from spangate.worker import operations
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")], key=str)
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
-ROUTE = re.compile(r"`(GET|POST|PATCH|DELETE) (/[^`]*)`")
+ROUTE = re.compile(r"`(GET|POST|PUT|PATCH|DELETE) (/[^`]*)`")
 
 
 def routes() -> set[tuple[str, str]]:
@@ -64,7 +64,18 @@ def test_http_page_tells_of_every_management_route() -> None:
 
 def test_http_page_tells_of_every_call_route() -> None:
     told = {path for method, path in routes() if method == "POST"}
-    assert sorted(set(OPERATIONS) - told) == []
+    assert sorted(set(operations._PLACES) - told) == []
+
+
+def test_http_page_tells_of_no_call_route_that_is_not_there() -> None:
+    def served(method: str, path: str) -> bool:
+        path = re.sub(r"{[^}]*}", "x", path)
+        place = operations.place(path, path.encode())
+        return (method == "GET" and operations.listed(path) is not None) or (place is not None and place.operation(method) is not None)
+
+    told = {(method, path) for method, path in routes() if path.startswith(("/v1/", "/v1beta/", "/gateway/"))}
+    assert len(told) > 10
+    assert sorted((method, path) for method, path in told if not served(method, path)) == []
 
 
 def test_readme_and_makefile_agree_on_the_two_commands() -> None:
