@@ -20,7 +20,7 @@ from .packing import packed_exchange, unpacked_exchange
 from .schema import attempts, traces
 from .schema import responses as table
 
-FORMAT = "openai.responses"
+FORMATS = frozenset({"openai.responses", "openai.responses.stored"})
 LONGEST = 255  # characters of an id
 
 _ON_THE_BILL = frozenset({Provenance.reported, Provenance.drained})
@@ -142,7 +142,7 @@ def _without(exchange: Exchange, free: Set[tuple[str, int]]) -> Exchange:
 
 def _responses(exchange: Exchange) -> Iterator[tuple[AttemptRecord, str]]:
     for attempt in exchange.attempts:
-        if attempt.format == FORMAT and (response_id := limits.kept(attempt.response_id, LONGEST)):
+        if attempt.format in FORMATS and (response_id := limits.kept(attempt.response_id, LONGEST)):
             yield attempt, response_id
 
 

@@ -18,7 +18,7 @@ def caller(headers: Headers, keys: Mapping[bytes, SealedKey]) -> Caller | None:
     for shown in keys_shown(headers):
         key = keys.get(hashlib.sha256(shown).digest())
         if key is not None:
-            return Caller(key_id=key.key_id, name=key.name, role=key.role, agent=agent(headers))
+            return Caller(key_id=key.key_id, name=key.name, role=key.role, scopes=key.scopes, agent=agent(headers))
     return None
 
 

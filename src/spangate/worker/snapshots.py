@@ -14,6 +14,7 @@ import msgspec
 from spangate.envelope import Keyring, Unsealable
 from spangate.exchange import Route, SealedKey, SealedRoute, SealedTarget, Snapshot, Target
 from spangate.providers import Provider, access
+from spangate.relay.route import Routes
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +25,16 @@ _decoder = msgspec.msgpack.Decoder(Snapshot)
 
 
 class Snapshots:
-    def __init__(self, path: Path, keyring: Keyring, providers: Mapping[str, Provider], *, allow_private: bool = False) -> None:
-        self.routes: Mapping[str, Route] = {}
+    def __init__(
+        self,
+        path: Path,
+        keyring: Keyring,
+        providers: Mapping[str, Provider],
+        *,
+        allow_private: bool = False,
+        admin: SealedKey | None = None,
+    ) -> None:
+        self.routes = Routes({})
         self.keys: Mapping[bytes, SealedKey] = {}
         self.version: int | None = None  # None: nothing was ever loaded
         self.fault: str | None = None
@@ -33,6 +42,7 @@ class Snapshots:
         self._keyring = keyring
         self._providers = providers
         self._allow_private = allow_private
+        self._admin = admin  # in force whatever the file says: that one may be of before the key was changed
         self._seen: tuple[int, int, int] | None = None
         self._sealed: dict[str, SealedRoute] = {}
         self._opened: dict[tuple[str, bytes], Mapping[str, str] | str] = {}
@@ -81,8 +91,9 @@ class Snapshots:
             same = self._sealed.get(name) == route
             routes[name] = self.routes[name] if same else self._route(route, used)
         self._opened, self._sealed = used, sealed
-        self.routes = routes
-        self.keys = {key.digest: key for key in snapshot.keys}
+        self.routes = Routes(routes, snapshot.aliases)
+        keys = [key for key in snapshot.keys if self._admin is None or key.key_id != self._admin.key_id]
+        self.keys = {key.digest: key for key in (keys if self._admin is None else [*keys, self._admin])}
         self.version = snapshot.version
         self.fault = None
 

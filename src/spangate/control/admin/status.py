@@ -55,6 +55,10 @@ class Progress(Protocol):
         """Seconds since the drain last had nothing left to take."""
         ...
 
+    def drained(self) -> str | None:
+        """Returns when all that was in the journals at the call is in the database; or why that cannot be had now."""
+        ...
+
     def current(self) -> int | None:
         """Version of the database, when it last answered."""
         ...
