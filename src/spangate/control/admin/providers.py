@@ -14,6 +14,7 @@ class ProviderNames(BaseModel):
     mlflow: str = Field(description="In the management API and in span names.")
     otel: str = Field(description="OpenTelemetry's gen_ai.provider.name.")
     prices: str | None = Field(description="The price book's; null: it has no prices, so cost is unknown.")
+    also: list[str] = Field(description="What else the management API takes for the first.")
 
 
 class AuthModeRow(BaseModel):
@@ -21,6 +22,8 @@ class AuthModeRow(BaseModel):
     title: str
     secret_fields: list[str] = Field(description="What secret_value must hold.")
     config_fields: list[str] = Field(description="What auth_config may hold, in the open.")
+    required: list[str] = Field(description="Those of both that may not be left out.")
+    defaults: dict[str, str] = Field(description="What a field is that was left out.")
 
 
 class ProviderRow(BaseModel):
@@ -31,6 +34,9 @@ class ProviderRow(BaseModel):
     base_url: str | None = Field(description="With its version segment; null: the secret's api_base must say.")
     key_optional: bool
     usage_in_stream: Literal["always", "ask", "rejects"]
+    client_gone: Literal["close", "drain"] = Field(
+        description="What becomes of a stream whose client has left, if the endpoint does not say."
+    )
     auth_modes: list[AuthModeRow]
     in_process: bool = Field(description="Answered by the gateway itself; nothing leaves the machine.")
     checked: datetime.date = Field(description="When this row was last held against its source.")
@@ -52,14 +58,24 @@ def mount(app: FastAPI) -> None:
 def _row(provider: Provider) -> ProviderRow:
     return ProviderRow(
         name=provider.names.mlflow,
-        names=ProviderNames(mlflow=provider.names.mlflow, otel=provider.names.otel, prices=provider.names.prices),
+        names=ProviderNames(
+            mlflow=provider.names.mlflow, otel=provider.names.otel, prices=provider.names.prices, also=list(provider.names.also)
+        ),
         title=provider.title,
         formats=list(provider.formats),
         base_url=provider.base_url,
         key_optional=provider.key_optional,
         usage_in_stream=provider.usage_in_stream,
+        client_gone=provider.client_gone,
         auth_modes=[
-            AuthModeRow(mode=mode.mode, title=mode.title, secret_fields=list(mode.secret_fields), config_fields=list(mode.config_fields))
+            AuthModeRow(
+                mode=mode.mode,
+                title=mode.title,
+                secret_fields=list(mode.secret_fields),
+                config_fields=list(mode.config_fields),
+                required=[name for name in (*mode.secret_fields, *mode.config_fields) if name in provider.required(mode)],
+                defaults=mode.defaults,
+            )
             for mode in provider.auth_modes
         ],
         in_process=provider.in_process,

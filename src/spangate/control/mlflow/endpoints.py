@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ...providers import canonical
 from ...store import endpoints as store
 from ...store.faults import Invalid
 from ..desk import Desk
@@ -61,7 +62,7 @@ def get(desk: Desk, ask: GetEndpoint) -> EndpointReply:
 
 def list_(desk: Desk, ask: ListEndpoints) -> EndpointsReply:
     with desk.read() as connection:
-        endpoints = store.list_(connection, provider=ask.provider or None, secret_id=ask.secret_id or None)
+        endpoints = store.list_(connection, provider=canonical(ask.provider) if ask.provider else None, secret_id=ask.secret_id or None)
         return EndpointsReply(endpoints=[info(endpoint) for endpoint in endpoints])
 
 

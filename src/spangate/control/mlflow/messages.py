@@ -110,6 +110,42 @@ class SecretsReply(Reply, frozen=True, kw_only=True):
     secrets: list[SecretInfo] = []
 
 
+# ---------------------------------------------------------------- providers
+
+
+class ListProviders(Ask, frozen=True, kw_only=True):
+    pass
+
+
+class ProvidersReply(Reply, frozen=True, kw_only=True):
+    providers: list[str]
+
+
+class GetProviderConfig(Ask, frozen=True, kw_only=True):
+    provider: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class FieldInfo(Reply, frozen=True, kw_only=True):
+    name: str
+    type: str
+    description: str
+    required: bool
+    default: str | None = None
+
+
+class AuthModeInfo(Reply, frozen=True, kw_only=True):
+    mode: str
+    display_name: str
+    description: str
+    secret_fields: list[FieldInfo]
+    config_fields: list[FieldInfo]
+
+
+class ProviderConfigReply(Reply, frozen=True, kw_only=True):
+    auth_modes: list[AuthModeInfo]
+    default_mode: str
+
+
 # ---------------------------------------------------------------- model definitions
 
 

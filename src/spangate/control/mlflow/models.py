@@ -1,6 +1,6 @@
 """Model definitions over MLflow's REST."""
 
-from ...providers import catalog
+from ...providers import canonical, catalog
 from ...store import models as store
 from ...store.faults import Invalid
 from ..desk import Desk
@@ -29,7 +29,7 @@ def get(desk: Desk, ask: GetModel) -> ModelReply:
 
 def list_(desk: Desk, ask: ListModels) -> ModelsReply:
     with desk.read() as connection:
-        models = store.list_(connection, provider=ask.provider or None, secret_id=ask.secret_id or None)
+        models = store.list_(connection, provider=canonical(ask.provider) if ask.provider else None, secret_id=ask.secret_id or None)
         return ModelsReply(model_definitions=[info(model) for model in models])
 
 
@@ -70,9 +70,9 @@ def info(model: store.ModelDefinition) -> ModelInfo:
 
 
 def _known(provider: str) -> str:
-    if provider not in catalog():
+    if canonical(provider) not in catalog():
         raise Invalid(f"Provider '{provider}' is not one that this version can call. Those are: {', '.join(sorted(catalog()))}.")
-    return provider
+    return canonical(provider)
 
 
 BASE = "/3.0/mlflow/gateway/model-definitions"

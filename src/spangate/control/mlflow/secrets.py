@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ...providers import catalog
+from ...providers import canonical, catalog
 from ...store import secrets as store
 from ...store.faults import Invalid
 from .. import credentials, upstreams
@@ -12,14 +12,15 @@ from .operations import Operation
 
 
 def create(desk: Desk, ask: CreateSecret) -> SecretReply:
-    auth_config = _checked(desk, ask.provider, ask.secret_value or {}, ask.auth_config or {})
+    provider = canonical(ask.provider) if ask.provider else None
+    auth_config = _checked(desk, provider, ask.secret_value or {}, ask.auth_config or {})
     with desk.write() as connection:
         secret = store.create(
             connection,
             desk.keyring,
             name=ask.secret_name,
             values=ask.secret_value or {},
-            provider=ask.provider or None,
+            provider=provider,
             auth_config=auth_config,
             by=ask.created_by or desk.caller,
             now=desk.now(),
@@ -36,8 +37,9 @@ def get(desk: Desk, ask: GetSecret) -> SecretReply:
 
 
 def list_(desk: Desk, ask: ListSecrets) -> SecretsReply:
+    provider = canonical(ask.provider) if ask.provider else None
     with desk.read() as connection:
-        return SecretsReply(secrets=[info(secret) for secret in store.list_(connection, provider=ask.provider or None)])
+        return SecretsReply(secrets=[info(secret) for secret in store.list_(connection, provider=provider)])
 
 
 def update(desk: Desk, ask: UpdateSecret) -> SecretReply:

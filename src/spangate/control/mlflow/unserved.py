@@ -47,9 +47,7 @@ OPERATIONS = (
     ("GET", "/2.0/mlflow/experiments/search-datasets"),
     ("POST", "/2.0/mlflow/experiments/search-datasets"),
     ("POST", "/2.0mlflow/experiments/search-datasets"),  # the slash is missing in MLflow too
-    ("GET", "/3.0/mlflow/gateway/supported-providers"),
     ("GET", "/3.0/mlflow/gateway/supported-models"),
-    ("GET", "/3.0/mlflow/gateway/provider-config"),
     ("GET", "/3.0/mlflow/gateway/secrets/config"),
     ("POST", "/3.0/mlflow/traces"),
     ("POST", "/3.0/mlflow/traces/calculate-filter-correlation"),
@@ -75,7 +73,6 @@ ELSEWHERE = (
     "/model-versions/get-artifact",
     "/gateway/gemini/{rest:path}",
     "/gateway/typesafe/{rest:path}",
-    "/gateway/proxy/{rest:path}",
 )
 
 

@@ -1,0 +1,69 @@
+"""What MLflow's UI asks before it shows a form: which providers there are, and what a secret for one of them holds."""
+
+from ...providers import AuthMode, Provider, canonical, catalog
+from ...store.faults import Invalid
+from ..desk import Desk
+from .messages import AuthModeInfo, FieldInfo, GetProviderConfig, ListProviders, ProviderConfigReply, ProvidersReply
+from .operations import Operation
+
+# What a field is to a person. One that is missing here is known by its name alone.
+WORDS = {
+    "api_key": "API key",
+    "api_base": "Base URL",
+    "api_version": "Dated API version, such as 2024-10-21; without one the v1 API is called",
+    "authority_host": "Microsoft Entra ID's address",
+    "azure_ad_token": "Microsoft Entra ID token",
+    "client_id": "Client ID of the service principal",
+    "client_secret": "Client secret of the service principal",
+    "http_referer": "Address of the application, for OpenRouter's rankings",
+    "organization": "Organization ID",
+    "portkey_config": "Config ID, or a config as JSON",
+    "portkey_provider": "Provider to route to: a slug such as @openai-prod or openai",
+    "portkey_virtual_key": "Virtual key",
+    "project": "Project ID",
+    "provider_api_key": "API key of the provider behind Portkey",
+    "scope": "Scope of the token",
+    "tenant_id": "Tenant ID",
+    "x_title": "Name of the application, for OpenRouter's rankings",
+}
+
+
+def list_(desk: Desk, ask: ListProviders) -> ProvidersReply:
+    return ProvidersReply(providers=list(catalog()))
+
+
+def config(desk: Desk, ask: GetProviderConfig) -> ProviderConfigReply:
+    provider = catalog().get(canonical(ask.provider))
+    if provider is None:
+        raise Invalid(f"Provider '{ask.provider}' is not one that this version can call. Those are: {', '.join(catalog())}.")
+    return ProviderConfigReply(
+        auth_modes=[_mode(provider, mode) for mode in provider.auth_modes],
+        default_mode=provider.auth_modes[0].mode,
+    )
+
+
+def _mode(provider: Provider, mode: AuthMode) -> AuthModeInfo:
+    return AuthModeInfo(
+        mode=mode.mode,
+        display_name=mode.title,
+        description=f"{provider.title}: {mode.title}",
+        secret_fields=[_field(provider, mode, name) for name in mode.secret_fields],
+        config_fields=[_field(provider, mode, name) for name in mode.config_fields],
+    )
+
+
+def _field(provider: Provider, mode: AuthMode, name: str) -> FieldInfo:
+    return FieldInfo(
+        name=name,
+        type="string",
+        description=WORDS.get(name, name),
+        required=name in provider.required(mode),
+        default=mode.defaults.get(name),
+    )
+
+
+BASE = "/3.0/mlflow/gateway"
+OPERATIONS = (
+    Operation("GET", f"{BASE}/supported-providers", ListProviders, list_),
+    Operation("GET", f"{BASE}/provider-config", GetProviderConfig, config),
+)
