@@ -6,6 +6,7 @@ generated from this module (`python -m spangate.config`). The supervisor reads; 
 
 import base64
 import binascii
+import difflib
 import os
 import re
 import sys
@@ -32,7 +33,7 @@ def home_data_dir(environ: Mapping[str, str]) -> Path:
 
 
 class Settings(BaseModel):
-    """The settings of one gateway. Frozen; a change needs a restart."""
+    """The settings of one gateway. Frozen; SIGHUP has them read again, and what is not FIXED is then in force in new processes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
@@ -45,7 +46,7 @@ class Settings(BaseModel):
     db: str | None = Field(
         None, repr=False, description="Database URL, such as `postgresql://user@host/name`. Without: SQLite in the data folder."
     )
-    workers: int = Field(1, ge=1, le=256, description="Relay processes. One serves thousands of calls a second; add one a core.")
+    workers: int = Field(1, ge=0, le=256, description="Relay processes. One serves thousands of calls a second; 0: one a core.")
     config: Path | None = Field(None, description="TOML file with settings.")
     admin_key: str | None = Field(
         None,
@@ -61,14 +62,33 @@ class Settings(BaseModel):
     strict: bool = Field(False, description="A reply ends only when its record is on the disk: survives power loss, costs a sync's wait.")
     allow_private_upstreams: bool = Field(False, description="Permit providers at loopback and private addresses, and plain http.")
     grace: float = Field(30.0, ge=0, description="Seconds that open calls get to finish at shutdown.")
+    retire_grace: float = Field(
+        900.0, ge=0, description="Seconds that open calls get to finish in a worker that a rolling restart replaces, before `grace` begins."
+    )
     body_limit: ByteSize = Field(ByteSize(32 * MIB), ge=1024, description="Largest request body; beyond it 413. Takes units: `32MiB`.")
+    allowed_hosts: str | None = Field(
+        None,
+        description="Names under which the gateway answers (`Host`, without port), with commas between; `*.example.com` and `*` are "
+        "understood. Without: the names of loopback while it listens there, else any. A proxy in front that keeps the client's `Host` "
+        "needs its name here.",
+    )
+    max_connections: int = Field(10_000, ge=1, description="Open client connections a worker; beyond them 503.")
+    head_timeout: float = Field(30.0, gt=0, description="Seconds until the head of a request is whole; then 408.")
+    body_idle_timeout: float = Field(30.0, gt=0, description="Seconds between two pieces of a request body; then 408.")
+    write_timeout: float = Field(60.0, gt=0, description="Seconds in which a client takes nothing of its answer; then it counts as gone.")
     content_limit: ByteSize = Field(ByteSize(MIB), ge=0, description="Bytes of each body that a trace keeps; the rest is marked truncated.")
     connect_timeout: float = Field(10.0, gt=0, description="Seconds to reach a provider.")
     first_byte_timeout: float = Field(120.0, gt=0, description="Seconds until the head of a provider's answer.")
     idle_timeout: float = Field(60.0, gt=0, description="Seconds between two pieces of a streamed answer.")
-    total_timeout: float = Field(900.0, gt=0, description="Seconds for one attempt at a provider as a whole.")
+    total_timeout: float = Field(900.0, gt=0, description="Seconds for a call as a whole: all its attempts, the pauses between them, and the answer.")
+    drain_seconds: float = Field(
+        30.0, ge=0, description="Seconds that an answer is read on for its usage after its client left, where the policy is `drain`."
+    )
+    drain_tokens: int = Field(4096, ge=0, description="Output tokens, by estimate, that are still read then.")
     fsync_interval: float = Field(0.02, gt=0, description="Seconds between two syncs of the journal to the disk.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What goes to the log on stderr.")
+    log_format: Literal["text", "json"] = Field("text", description="`json`: one object a line, for machines.")
+    access_log: bool = Field(True, description="One line in the log for each call, at level `info`.")
 
     @field_validator("data_dir", "config")
     @classmethod
@@ -126,6 +146,20 @@ class Settings(BaseModel):
         return self.data_dir / "journals"
 
     @property
+    def metrics_dir(self) -> Path:
+        return self.data_dir / "metrics"
+
+    @property
+    def relays(self) -> int:
+        """How many relay processes `workers` means here."""
+        return self.workers or cores()
+
+    @property
+    def health_file(self) -> Path:
+        """Which targets fail, as all workers see it."""
+        return self.data_dir / "health"
+
+    @property
     def pid_file(self) -> Path:
         return self.data_dir / "serve.pid"
 
@@ -143,6 +177,15 @@ class Settings(BaseModel):
         return cls.model_validate_json(text)
 
 
+# What the supervisor holds on to, or what the journals and secrets on the disk belong to: another value needs a stop and a start.
+FIXED = ("host", "port", "data_dir", "db", "kek")
+
+
+def cores() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def receive(stdin: IO[str] | None = None) -> Settings:
     """The settings that the supervisor gave this child: the first line of stdin, as JSON. Reads no file and no environment.
 
@@ -156,6 +199,7 @@ def receive(stdin: IO[str] | None = None) -> Settings:
 
 def load(flags: Mapping[str, Any] | None = None) -> Settings:
     """Reads every source. `flags` holds what the command line says; None stands for a flag that was not given."""
+    misspelt()
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     file = given.get("config") or os.environ.get(PREFIX + "CONFIG")
     if file and not Path(file).expanduser().is_file():
@@ -182,6 +226,22 @@ def load(flags: Mapping[str, Any] | None = None) -> Settings:
         raise ConfigError("\n".join(_sentence(detail["loc"], detail["msg"], detail["type"]) for detail in error.errors())) from None
     except ValueError as error:  # a TOML file that is no TOML
         raise ConfigError(f"config: {file}: {error}") from None
+
+
+# Variables of ours that are no settings: of the command line client, and what the test suite reads.
+OTHERS = ("URL", "KEY")
+# ... and what Kubernetes puts into each pod beside a service named `spangate`.
+FOREIGN = re.compile(PREFIX + r"(TEST_\w+|SERVICE_(HOST|PORT)\w*|PORT_\d+_\w+)")
+
+
+def misspelt() -> None:
+    """Raises ConfigError if the environment has a SPANGATE_ variable that means nothing: a limit that is not in force helps nobody."""
+    known = [PREFIX + name.upper() for name in (*Settings.model_fields, *OTHERS)]
+    for variable in sorted(os.environ):
+        if variable.startswith(PREFIX) and variable not in known and not FOREIGN.fullmatch(variable):
+            near = difflib.get_close_matches(variable, known, n=1)
+            meant = f"; did you mean {near[0]}?" if near else "; `spangate serve --help` lists the settings"
+            raise ConfigError(f"{variable}: there is no such setting{meant}")
 
 
 def _sentence(place: tuple[int | str, ...], message: str, kind: str) -> str:
@@ -269,7 +329,12 @@ def reference() -> str:
     rows += [
         "",
         "The command line client also reads `SPANGATE_URL` and `SPANGATE_KEY`, which say where a gateway is and which key to show.",
-        "Without them it takes both from the data folder: the gateway that runs there, and its admin key.",
+        "Without them it takes both from the data folder: the gateway that runs there, and its admin key. Any other `SPANGATE_…` variable",
+        "is refused with the nearest name, so that a misspelt limit is not silently none.",
+        "",
+        "On SIGHUP `spangate serve` reads the file again and restarts its processes one by one with what it says, without dropping a call:",
+        "see [Operating](../guides/operating.md#rolling-restart). A new value of one of these needs a stop and a start:",
+        ", ".join(f"`{name}`" for name in FIXED) + ".",
         "",
     ]
     return "\n".join(rows)

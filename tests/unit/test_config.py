@@ -41,7 +41,9 @@ def test_every_setting_can_be_said_in_a_file(tmp_path: Path) -> None:
         "host": '"0.0.0.0"', "port": "1", "data_dir": f'"{tmp_path}"', "db": '"postgresql://u@h/d"', "workers": "2", "config": '"/c.toml"',
         "admin_key": '"0123456789abcdef"', "kek": f'"{KEK}"', "strict": "true", "allow_private_upstreams": "true", "grace": "1.5",
         "body_limit": '"2MiB"', "content_limit": "0", "connect_timeout": "1", "first_byte_timeout": "2", "idle_timeout": "3",
-        "total_timeout": "4", "fsync_interval": "0.5", "log_level": '"debug"',
+        "total_timeout": "4", "fsync_interval": "0.5", "log_level": '"debug"', "log_format": '"json"', "access_log": "false",
+        "retire_grace": "60", "allowed_hosts": '"a.example"', "max_connections": "9", "head_timeout": "5", "body_idle_timeout": "6",
+        "write_timeout": "7", "drain_seconds": "8", "drain_tokens": "9",
     }  # fmt: skip
     assert said.keys() == Settings.model_fields.keys()
     file = tmp_path / "all.toml"
@@ -49,7 +51,9 @@ def test_every_setting_can_be_said_in_a_file(tmp_path: Path) -> None:
     assert load({"config": file}) == Settings(
         host="0.0.0.0", port=1, data_dir=tmp_path, db="postgresql://u@h/d", workers=2, config=file, admin_key="0123456789abcdef",
         kek=KEK, strict=True, allow_private_upstreams=True, grace=1.5, body_limit=2 * 1024**2, content_limit=0, connect_timeout=1,
-        first_byte_timeout=2, idle_timeout=3, total_timeout=4, fsync_interval=0.5, log_level="debug",
+        first_byte_timeout=2, idle_timeout=3, total_timeout=4, fsync_interval=0.5, log_level="debug", log_format="json", access_log=False,
+        retire_grace=60, allowed_hosts="a.example", max_connections=9, head_timeout=5, body_idle_timeout=6, write_timeout=7, drain_seconds=8,
+        drain_tokens=9,
     )  # type: ignore[arg-type]  # fmt: skip
 
 
@@ -74,6 +78,33 @@ def test_a_wrong_setting_is_named(flags: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(flags)
     assert str(caught.value) == words
+
+
+@pytest.mark.parametrize(
+    ("variable", "near"),
+    [
+        ("SPANGATE_WORKER", "; did you mean SPANGATE_WORKERS?"),
+        ("SPANGATE_BODYLIMIT", "; did you mean SPANGATE_BODY_LIMIT?"),
+        ("SPANGATE_KEYS", "; did you mean SPANGATE_KEY?"),
+        ("SPANGATE_42", "; `spangate serve --help` lists the settings"),
+    ],
+)
+def test_a_misspelt_variable_is_refused_with_the_name_that_may_be_meant(variable: str, near: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "1")
+    with pytest.raises(ConfigError) as caught:
+        load()
+    assert str(caught.value) == f"{variable}: there is no such setting{near}"
+
+
+def test_variables_of_the_client_of_the_tests_and_of_kubernetes_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("URL", "KEY", "TEST_POSTGRES", "SERVICE_HOST", "SERVICE_PORT_HTTP", "PORT_4000_TCP_ADDR"):
+        monkeypatch.setenv(f"SPANGATE_{name}", "x")
+    assert load() == Settings()
+
+
+def test_as_many_workers_as_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spangate.config.cores", lambda: 6)
+    assert (load({"workers": 0}).relays, load({"workers": 3}).relays) == (6, 3)
 
 
 def test_an_unknown_key_in_the_file_is_named(tmp_path: Path) -> None:

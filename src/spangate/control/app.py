@@ -8,18 +8,18 @@ import os
 import secrets
 import signal
 import socket
-import stat
-import sys
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 
 import uvicorn
 import uvloop
-from fastapi import FastAPI
 
 from ..config import Settings
 from ..envelope import Keyring, load_or_make_key, parse_key, publish_private
 from ..exchange import SealedKey
+from ..observe import logs
+from ..observe.series import Numbers
+from ..process import Server, tell_ready, when_orphaned
 from ..record.spans import trace_row
 from ..store.engine import Database
 from ..store.faults import Invalid, Unavailable
@@ -32,28 +32,29 @@ from .desk import Desk
 from .drain import Backlog, Drain
 from .policy import Identity
 from .publish import Publisher
+from .requests import Requests
 
 log = logging.getLogger("spangate.control")
 
 DRAIN_PAUSE = 0.05  # s; a settled call is in the database about this much later
+DRAINED = 2.0  # s of draining for somebody who waits for it
 LOOK_PAUSE = 1.0  # s between looks at the version counter: another host's control may have written
 REOPEN_PAUSE = 1.0
 CLOSING = 45.0  # s that the last drain may take when the database answers slowly; what is left is drained at the next start
 
 
-def main(settings: Settings) -> None:
-    logging.basicConfig(level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    if settings.log_level != "debug":  # what they say at info is of use to their makers
-        for chatty in ("alembic", "uvicorn.error"):
-            logging.getLogger(chatty).setLevel(logging.WARNING)
+def main(settings: Settings, ready_fd: int | None = None) -> None:
+    hidden = (settings.admin_key, settings.kek)
+    logs.configure(level=settings.log_level, format=settings.log_format, process="control", secrets=hidden)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.journals_dir.mkdir(mode=0o700, exist_ok=True)
-    with door.listening(settings.control_socket, settings.control_address_file) as sock:
+    with door.listening(settings.control_socket, settings.control_address_file) as (sock, opened):
         try:
             control = Control(settings)
             try:
                 control.start()
-                uvloop.run(_serve(control.app, sock))
+                opened()
+                uvloop.run(_serve(control, sock, settings.access_log, ready_fd))
             finally:
                 control.stop()
         except Invalid as fault:  # only a person can help
@@ -65,6 +66,8 @@ class Control:
     """The parts of the process, wired together. Nothing runs before `start`."""
 
     def __init__(self, settings: Settings, *, now: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+        self.numbers = Numbers(settings.metrics_dir, "control")
+        self.metrics_dir = settings.metrics_dir
         self.keyring = Keyring(parse_key(settings.kek) if settings.kek else load_or_make_key(settings.kek_file))
         keys = (admin_key(settings),)
         self.database = Database(settings.database_url)
@@ -76,7 +79,7 @@ class Control:
         self.publishing = Chore("publish", self._publish, pause=LOOK_PAUSE)
         self.draining = Chore("drain", self._drain, pause=DRAIN_PAUSE)
         desk = Desk(self.database, self.keyring, self.publish, now, self._ready, settings.allow_private_upstreams)
-        self.app = api.application(desk, Identity(keys), self, body_limit=int(settings.body_limit))
+        self.app = api.application(desk, Identity(keys), self, metrics_dir=settings.metrics_dir, body_limit=int(settings.body_limit))
         self._opened = False
         self._current: int | None = None
         self._emptied = time.monotonic()
@@ -98,6 +101,7 @@ class Control:
         while self._opened and self.draining.once() and time.monotonic() < deadline:
             pass
         self.database.close()
+        self.numbers.close()
 
     # ------------------------------------------------------------ chores
 
@@ -146,6 +150,12 @@ class Control:
     def backlog_age(self) -> float:
         return time.monotonic() - self._emptied
 
+    def drained(self) -> str | None:
+        deadline = time.monotonic() + DRAINED
+        while self.draining.once() and time.monotonic() < deadline:
+            pass
+        return self.draining.health.fault
+
     def current(self) -> int | None:
         return self._current
 
@@ -169,16 +179,9 @@ def admin_key(settings: Settings) -> SealedKey:
     return SealedKey(key_id="admin", digest=hashlib.sha256(key.encode()).digest(), name="admin")
 
 
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Signals are ours: uvicorn would raise them again after its shutdown, before the last drain."""
-        yield
-
-
-async def _serve(app: FastAPI, sock: socket.socket) -> None:
+async def _serve(control: Control, sock: socket.socket, access_log: bool, ready_fd: int | None) -> None:
     config = uvicorn.Config(
-        app,
+        Requests(control.app, control.numbers, said=access_log),
         loop="uvloop",
         http="httptools",
         lifespan="off",
@@ -187,28 +190,16 @@ async def _serve(app: FastAPI, sock: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=5,
     )
-    server = _Server(config)
+    server = Server(config)
 
     def stop() -> None:
         server.should_exit = True
 
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop)
+    loop.add_signal_handler(signal.SIGHUP, server.retire)
     # The supervisor ends the workers first and us last, so that the last drain sees all; Ctrl-C is for it alone.
     loop.add_signal_handler(signal.SIGINT, lambda: None)
-    _when_orphaned(loop, stop)
+    when_orphaned(loop, stop)
+    loop.call_soon(tell_ready, ready_fd)  # the socket has been taking connections since it was opened
     await server.serve(sockets=[sock])
-
-
-def _when_orphaned(loop: asyncio.AbstractEventLoop, then: Callable[[], None]) -> None:
-    """The supervisor holds the other end of our stdin: when that ends, it is gone."""
-    stdin = 0
-
-    def look() -> None:
-        if not os.read(stdin, 4096):
-            loop.remove_reader(stdin)
-            log.warning("the supervisor is gone; stopping")
-            then()
-
-    if stat.S_ISFIFO(os.fstat(stdin).st_mode):
-        loop.add_reader(stdin, look)

@@ -1,14 +1,12 @@
 """A relay worker, composed here from top to bottom. It has the snapshot and its journal, and never the database."""
 
 import asyncio
-import contextlib
+import hashlib
 import logging
 import os
 import signal
 import socket
-import sys
 import tempfile
-from collections.abc import Callable, Generator
 from pathlib import Path
 
 import uvicorn
@@ -17,39 +15,57 @@ import uvloop
 from spangate import __version__
 from spangate.config import Settings
 from spangate.envelope import Keyring, load_or_make_key, parse_key
+from spangate.exchange import SealedKey
+from spangate.observe import calls, logs
+from spangate.observe.calls import CallNumbers, ObservedJournal
+from spangate.observe.metrics import OWED, SNAPSHOT_IN_FORCE, UNIDENTIFIED
+from spangate.observe.series import Numbers
+from spangate.process import Server, tell_ready, when_orphaned
 from spangate.providers import catalog
 from spangate.record.journal import FileJournal
 from spangate.record.recorder import Recorder
+from spangate.relay.cooling import Cooling
+from spangate.relay.drain import Drains
 from spangate.relay.engine import Relay
 from spangate.relay.owed import OwingJournal
 from spangate.relay.simulated import SimulatedTransport
 from spangate.relay.upstream import HttpTransport, Timeouts
 
+from .bodies import BodyLimits
 from .forward import Forward
+from .hosts import Hosts, allowed_by_default
 from .ingress import Ingress
+from .protocol import Limits, bounded, connections
+from .responses import Responses
 from .snapshots import Snapshots
 
 logger = logging.getLogger("spangate.worker")
 
 KEEP_ALIVE = 75  # s that a client's idle connection is kept; longer than the SDKs keep theirs, so that they close first
 PAY_PAUSE = 1.0  # s
+GAUGE_PAUSE = 1.0  # s
+READY_PAUSE = 0.05  # s between two looks whether a call could be served yet
 LAST_WORDS = 2.0  # s for calls that were cut at the end of grace to settle
 
 
-def main(settings: Settings, listen_fd: int) -> None:
-    logging.basicConfig(level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+def main(settings: Settings, listen_fd: int, ready_fd: int | None = None) -> None:
+    hidden = (settings.admin_key, settings.kek)
+    logs.configure(level=settings.log_level, format=settings.log_format, process="worker", secrets=hidden)
     # An answer that is cut off on purpose is no fault of the application.
     logging.getLogger("uvicorn.error").addFilter(lambda line: "without completing response" not in line.getMessage())
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    uvloop.run(serve(settings, socket.socket(fileno=listen_fd)))
+    uvloop.run(serve(settings, socket.socket(fileno=listen_fd), ready_fd))
 
 
-async def serve(settings: Settings, listener: socket.socket) -> None:
+async def serve(settings: Settings, listener: socket.socket, ready_fd: int | None = None) -> None:
     keyring = Keyring(parse_key(settings.kek) if settings.kek else load_or_make_key(settings.kek_file))
-    snapshots = Snapshots(settings.snapshot_file, keyring, catalog(), allow_private=settings.allow_private_upstreams)
+    allow_private = settings.allow_private_upstreams
+    snapshots = Snapshots(settings.snapshot_file, keyring, catalog(), allow_private=allow_private, admin=admin_key(settings))
     snapshots.refresh()
     journal = FileJournal(settings.journals_dir, strict=settings.strict, fsync_interval=settings.fsync_interval)
     owing = OwingJournal(journal)
+    numbers = Numbers(settings.metrics_dir, "worker")
+    count = CallNumbers(numbers)
+    observed = ObservedJournal(owing, *((count, calls.say) if settings.access_log else (count,)), numbers=numbers)
     timeouts = Timeouts(
         connect=settings.connect_timeout,
         first_byte=settings.first_byte_timeout,
@@ -59,15 +75,24 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     transport = HttpTransport(timeouts, user_agent=f"spangate/{__version__}")
     simulated = SimulatedTransport()
     content_limit = int(settings.content_limit)
+    forward = Forward(settings.control_socket, settings.control_address_file)
     relay = Relay(
         routes=lambda: snapshots.routes,
+        responses=Responses(lambda response_id: forward.maker(response_id, settings.admin_key)),
         transport=transport,
         simulated=simulated,
-        journal=owing,
+        journal=observed,
         record=lambda: Recorder(content_limit=content_limit),
+        health=Cooling(settings.health_file),
+        drains=Drains(seconds=settings.drain_seconds, tokens=settings.drain_tokens),
+        timeouts=timeouts,
         content_limit=content_limit,
     )
-    forward = Forward(settings.control_socket, settings.control_address_file)
+
+    def unidentified(call_id: str) -> None:
+        numbers.add(UNIDENTIFIED)
+        if settings.access_log:
+            calls.say_unidentified(call_id)
 
     async def ready() -> tuple[bool, list[str]]:
         known = snapshots.version is not None
@@ -76,17 +101,36 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         degraded = [fault for fault in faults if fault] + await forward.degraded(settings.admin_key)
         return known and not full, degraded
 
-    ingress = Ingress(relay=relay, knowledge=snapshots, forward=forward, ready=ready, body_limit=int(settings.body_limit))
-    chores = [asyncio.create_task(snapshots.follow()), asyncio.create_task(paying(owing))]
+    ingress = Ingress(
+        relay=relay,
+        knowledge=snapshots,
+        forward=forward,
+        ready=ready,
+        bodies=BodyLimits(int(settings.body_limit), settings.body_idle_timeout),
+        hosts=Hosts(settings.allowed_hosts.split(",") if settings.allowed_hosts else allowed_by_default(settings.host)),
+        unidentified=unidentified,
+    )
+    limits = Limits(
+        head_timeout=settings.head_timeout, write_timeout=settings.write_timeout, connections=connections(settings.max_connections)
+    )
+    server = _server(ingress, bounded(limits), settings.grace)
+    chores = [
+        asyncio.create_task(snapshots.follow()),
+        asyncio.create_task(paying(owing)),
+        asyncio.create_task(gauging(numbers, snapshots, owing)),
+        asyncio.create_task(ready_to_serve(server, snapshots, settings.journals_dir, ready_fd)),
+    ]
     try:
-        await _listen(ingress, listener, settings.grace)
+        await _listen(server, listener)
     finally:
         for chore in chores:
             chore.cancel()
+        await relay.close()
         await transport.close()
         await forward.close()
         owing.pay()
         journal.close()
+        numbers.close()
 
 
 async def paying(owing: OwingJournal) -> None:
@@ -94,6 +138,22 @@ async def paying(owing: OwingJournal) -> None:
     while True:
         await asyncio.sleep(PAY_PAUSE)
         owing.pay()
+
+
+async def gauging(numbers: Numbers, snapshots: Snapshots, owing: OwingJournal) -> None:
+    """For the life of the process: what is looked at now and then, not counted call by call."""
+    pid = (str(os.getpid()),)
+    while True:
+        numbers.set(SNAPSHOT_IN_FORCE, snapshots.version or 0, pid)
+        numbers.set(OWED, len(owing))
+        await asyncio.sleep(GAUGE_PAUSE)
+
+
+async def ready_to_serve(server: Server, snapshots: Snapshots, journals: Path, ready_fd: int | None) -> None:
+    """Returns when a call could be served, and has told the supervisor so: then another worker may go."""
+    while not server.started or snapshots.version is None or unwritable(journals):  # noqa: ASYNC110  nobody could set an event for a disk
+        await asyncio.sleep(READY_PAUSE)
+    tell_ready(ready_fd)
 
 
 def unwritable(journals: Path) -> str | None:
@@ -106,50 +166,41 @@ def unwritable(journals: Path) -> str | None:
     return None
 
 
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Signals are ours: uvicorn would raise them again after its shutdown, before the journal is closed."""
-        yield
-
-
-async def _listen(ingress: Ingress, listener: socket.socket, grace: float) -> None:
-    config = uvicorn.Config(
-        ingress,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=grace,  # pyright: ignore[reportArgumentType]  fractions are fine: it goes to wait_for
+def _server(ingress: Ingress, http: type[asyncio.Protocol], grace: float) -> Server:
+    return Server(
+        uvicorn.Config(
+            ingress,
+            loop="uvloop",
+            http=http,
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=grace,  # pyright: ignore[reportArgumentType]  fractions are fine: it goes to wait_for
+        ),
+        shared=True,
     )
-    server = _Server(config)
 
+
+async def _listen(server: Server, listener: socket.socket) -> None:
     def stop() -> None:
         server.should_exit = True
 
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop)
+    loop.add_signal_handler(signal.SIGHUP, server.retire)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C is for the supervisor, which tells us
-    _when_orphaned(loop, stop)
+    when_orphaned(loop, stop)
     await server.serve(sockets=[listener])
     if server.server_state.tasks:  # cancelled when the grace was over: each settles its call
         await asyncio.wait(list(server.server_state.tasks), timeout=LAST_WORDS)
 
 
-def _when_orphaned(loop: asyncio.AbstractEventLoop, then: Callable[[], None]) -> None:
-    """The supervisor holds the other end of our stdin: when that ends, it is gone."""
-    stdin = 0
-
-    def look() -> None:
-        if not os.read(stdin, 4096):
-            loop.remove_reader(stdin)
-            logger.warning("the supervisor is gone; stopping")
-            then()
-
-    with contextlib.suppress(OSError, ValueError):  # a stdin that cannot be watched, such as a file, says nothing
-        loop.add_reader(stdin, look)
+def admin_key(settings: Settings) -> SealedKey | None:
+    """The admin's key as this process was given it: the snapshot may be older, with the database down since the key was changed."""
+    if settings.admin_key is None:
+        return None
+    return SealedKey(key_id="admin", digest=hashlib.sha256(settings.admin_key.encode()).digest(), name="admin")

@@ -5,18 +5,23 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
 from yarl import URL
 
+from spangate.wire.problems import Refusal
+
 from .asgi import Receive, Scope, Send, body_of_message, respond
+from .responses import Unanswered
 
 logger = logging.getLogger(__name__)
 
 CONNECT = 2.0  # s; a Unix socket answers at once or nobody is there
 SILENCE = 300.0  # s; the slowest management request is a search over many traces
 PROBE = 1.0  # s that /ready waits
+LOOKUP = 3.0  # s that a call waits to hear who made a response; a drain and a look into the database
 
 # RFC 9110 7.6.1: these speak of one connection only. `Host` is kept: control builds links with it.
 _HOP_BY_HOP = frozenset(
@@ -44,7 +49,7 @@ class Forward:
         self._path = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, extra: list[tuple[bytes, bytes]]) -> None:
-        """`extra`: headers of ours on the reply."""
+        """`extra`: headers of ours on the reply. Raises what reading the request raises, if nothing was answered yet."""
         first = await receive()
         if first["type"] == "http.disconnect":
             return
@@ -58,11 +63,13 @@ class Forward:
             response = await self._control().request(
                 scope["method"],
                 URL("http://control" + target, encoded=True),
-                headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in end_to_end(scope["headers"])],
+                headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in [*headers_in(scope["headers"]), *extra]],
                 data=body,
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, OSError) as error:
+            if isinstance(error.__cause__, Refusal):  # the body was out of bounds
+                raise error.__cause__ from None
             # As it came over the wire: decoded, it could hold line ends and write what it likes into the log.
             logger.warning("Control did not answer %s %r: %s", scope["method"], path, type(error).__name__)
             await respond(send, 503, _DOWN_HEADERS + extra, _DOWN)
@@ -93,6 +100,18 @@ class Forward:
         except msgspec.MsgspecError:
             return []
         return list(status.degraded)
+
+    async def maker(self, response_id: str, key: str | None) -> tuple[int, bytes]:
+        """What control says of who made a response: status and body. Raises Unanswered."""
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        try:
+            async with asyncio.timeout(LOOKUP):
+                url = URL("http://control/api/v1/responses/" + quote(response_id, safe=""), encoded=True)
+                async with self._control().get(url, headers=headers) as response:
+                    return response.status, await response.read()
+        except (aiohttp.ClientError, OSError) as error:
+            logger.warning("Control did not say who made a response: %s", type(error).__name__)
+            raise Unanswered from error
 
     async def close(self) -> None:
         if self._session is not None:
@@ -126,6 +145,11 @@ _DOWN = msgspec.json.encode(
     {"error_code": "TEMPORARILY_UNAVAILABLE", "message": "Management is not available right now; calls to models are served. Try again."}
 )
 _DOWN_HEADERS = [(b"content-type", b"application/json"), (b"retry-after", b"1")]
+
+
+def headers_in(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """What of a client's headers goes to control: nothing that only we may say, such as the call id."""
+    return [(name, value) for name, value in end_to_end(headers) if not name.startswith(b"x-spangate-")]
 
 
 def end_to_end(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -12,29 +12,34 @@ from typing import Protocol
 import msgspec
 import uuid_utils
 
-from spangate.exchange import Inbound, Reply, Route, SealedKey
+from spangate.exchange import Inbound, Reply, SealedKey
+from spangate.observe import logs
+from spangate.relay.route import Routes
 from spangate.relay.streaming import GONE, CutOff, StreamBody, left
-from spangate.wire.formats import FORMATS, Format
+from spangate.wire.formats import FORMATS, Format, openai_stored, raw
 from spangate.wire.problems import Problem, Refusal
 
-from .asgi import JSON, Disconnected, Headers, Receive, Scope, Send, TooLarge, respond, whole_body
+from .asgi import JSON, Disconnected, Headers, Receive, Scope, Send, respond
+from .bodies import ACCEPTED, BodyLimits, Bounded, unreadable, whole_body
+from .hosts import Hosts
 from .identity import caller
-from .operations import MODELS, UNIFIED_CHAT, UNIFIED_MODELS, Place, about, invoked, place
+from .operations import UNIFIED_CHAT, Place, about, invoked, listed, place, query_up, streams
 
 logger = logging.getLogger(__name__)
 
-NO_KEY = "No valid key was shown. Send one as `Authorization: Bearer <key>` or `x-api-key`; it is never read from the URL."
+NO_KEY = (
+    "No valid key was shown. Send one as `Authorization: Bearer <key>`, `x-api-key` or `x-goog-api-key`; it is never read from the URL."
+)
 NO_SNAPSHOT = "The gateway cannot tell keys yet: it has no snapshot of its database. GET /ready says what is amiss."
 
-
-PATIENCE = 60.0  # s that a client may take nothing of its answer
+PROBED = ("/health", "/ready")  # load balancers ask for these, by any name
 
 
 class Knowledge(Protocol):
     """What is in force now."""
 
     @property
-    def routes(self) -> Mapping[str, Route]: ...
+    def routes(self) -> Routes: ...
 
     @property
     def keys(self) -> Mapping[bytes, SealedKey]: ...
@@ -56,8 +61,9 @@ class Ingress:
         knowledge: Knowledge,
         forward: Callable[[Scope, Receive, Send, Headers], Awaitable[None]],
         ready: Callable[[], Awaitable[tuple[bool, list[str]]]],
-        body_limit: int,
-        patience: float = PATIENCE,
+        bodies: BodyLimits,
+        hosts: Hosts,
+        unidentified: Callable[[str], None] = lambda call_id: None,
         new_id: Callable[[], str] = lambda: str(uuid_utils.uuid7()),
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], int] = time.time_ns,
@@ -66,8 +72,9 @@ class Ingress:
         self._knowledge = knowledge
         self._forward = forward
         self._ready = ready
-        self._body_limit = body_limit
-        self._patience = patience
+        self._bodies = bodies
+        self._hosts = hosts
+        self._unidentified = unidentified
         self._new_id = new_id
         self._clock = clock
         self._wall = wall
@@ -76,11 +83,15 @@ class Ingress:
         if scope["type"] != "http":
             return
         path: str = scope["path"]
-        found = place(path)
+        host = _host(scope["headers"])
+        if host is not None and (wrong := self._hosts.refusal(host, known=path not in PROBED)) is not None:
+            await self._turn_away(scope, send, wrong)
+            return
+        found = place(path, scope.get("raw_path") or path.encode())
         if found is not None:
             await self._call(scope, receive, send, found)
-        elif path in (MODELS, UNIFIED_MODELS) or path.startswith(MODELS + "/"):
-            await self._models(scope, send, path)
+        elif (models := listed(path)) is not None:
+            await self._models(scope, send, *models)
         elif (unserved := about(path)) is not None:
             await self._unserved(scope, send, *unserved)
         elif path == "/health":
@@ -88,12 +99,13 @@ class Ingress:
         elif path == "/ready":
             await self._readiness(send)
         else:
-            await self._forward(scope, receive, send, [self._named()])
+            await self._manage(scope, receive, send)
 
     # ------------------------------------------------------------ calls
 
     async def _call(self, scope: Scope, receive: Receive, send: Send, place: Place) -> None:
         started, received_at, call_id = self._clock(), self._wall(), self._new_id()
+        logs.call_id.set(call_id)  # this task serves this call alone
         headers: Headers = scope["headers"]
         method: str = scope["method"]
         allowed = place.operation(method)
@@ -108,15 +120,14 @@ class Ingress:
             if allowed is None:
                 refusal = Refusal(405, "method_not_allowed", f"{scope['path']} takes {place.allow}, not {method}.")
             else:
-                refusal = unreadable(headers, self._body_limit)
-                if refusal is None:
-                    body = await whole_body(receive, self._body_limit)
-                    if operation is UNIFIED_CHAT and place.endpoint is not None:
-                        operation, refusal = invoked(body)
-        except TooLarge:
-            refusal = too_large(self._body_limit)
+                body, headers = await whole_body(receive, headers, self._bodies)
+                if operation is UNIFIED_CHAT and place.endpoint is not None:
+                    operation, refusal = invoked(body)
+        except Refusal as problem:
+            refusal = problem
         except Disconnected:
             return  # there never was a request
+        query = query_up(operation, scope.get("query_string", b""))
         inbound = Inbound(
             call_id=call_id,
             format=operation.format,
@@ -126,16 +137,23 @@ class Ingress:
             body=body,
             received_at=received_at,
             started=started,
-            server=_host(headers),
+            server=(_host(headers) or b"").decode("latin-1"),
             endpoint=place.endpoint,
             method=operation.method,
             suffix=operation.suffix,
+            query=query,
+            stream=streams(operation, query),
+            names_model=operation.names_model,
+            response_id=place.response_id,
+            opaque=operation.format in _UNSEEN and not raw.readable(_content_type(headers)),
             caller=who,
         )
         if refusal is not None:
             reply = await self._relay.refuse(inbound, refusal)
             if refusal.status == 405:
                 reply.headers.append((b"allow", place.allow.encode()))
+            elif refusal.status == 415:
+                reply.headers.append((b"accept-encoding", ACCEPTED))
             await send_reply(send, reply)
             return
         await self._serve(inbound, receive, send)
@@ -143,7 +161,7 @@ class Ingress:
     async def _serve(self, inbound: Inbound, receive: Receive, send: Send) -> None:
         watch = Watch(receive)
         try:
-            await send_reply(send, await self._relay(inbound), self._patience)
+            await send_reply(send, await self._relay(inbound))
         except asyncio.CancelledError as error:
             if not left(error):
                 raise
@@ -158,19 +176,17 @@ class Ingress:
             headers = [JSON, (b"retry-after", b"1"), (b"x-spangate-call-id", call_id.encode())]
             await respond(send, 503, headers, format.render_problem(problem, call_id))
             return
+        self._unidentified(call_id)
         problem = Refusal(401, "invalid_key", NO_KEY)
         headers = [JSON, (b"www-authenticate", b"Bearer"), (b"x-spangate-call-id", call_id.encode())]
         await respond(send, 401, headers, format.render_problem(problem, call_id))
 
     # ------------------------------------------------------------ the rest
 
-    async def _models(self, scope: Scope, send: Send, path: str) -> None:
+    async def _models(self, scope: Scope, send: Send, spoken: str | None, name: str | None) -> None:
         headers: Headers = scope["headers"]
         call_id = self._new_id()
-        if path == UNIFIED_MODELS:
-            format = FORMATS["mlflow.chat"]
-        else:
-            format = FORMATS["anthropic.messages" if _anthropics(headers) else "openai.chat"]
+        format = FORMATS[spoken or _spoken(headers)]
         if caller(headers, self._knowledge.keys) is None:
             await self._refuse_unknown(send, format, call_id)
             return
@@ -178,17 +194,16 @@ class Ingress:
         problem: Problem | None = None
         body = b""
         if scope["method"] not in ("GET", "HEAD"):
-            problem = Refusal(405, "method_not_allowed", f"{path} takes GET, not {scope['method']}.")
+            problem = Refusal(405, "method_not_allowed", f"{scope['path']} takes GET, not {scope['method']}.")
             named.append((b"allow", b"GET"))
-        elif path.startswith(MODELS + "/"):
-            name = path[len(MODELS) + 1 :]
-            route = self._knowledge.routes.get(name)
+        elif name is not None:
+            route = self._knowledge.routes.find(name)
             if route is None:
                 problem = Refusal(404, "unknown_model", f"There is no endpoint named '{name[:200]}'.", param="model")
             else:
-                body = format.render_model(route.name, route.created_at)
+                body = format.render_model(name, route.created_at)
         else:
-            body = format.render_models([(name, route.created_at) for name, route in sorted(self._knowledge.routes.items())])
+            body = format.render_models([(name, route.created_at) for name, route in sorted(self._knowledge.routes.names.items())])
         if problem is not None:
             body = format.render_problem(problem, call_id)
         await respond(send, 200 if problem is None else problem.status, named, body)
@@ -196,12 +211,36 @@ class Ingress:
     async def _unserved(self, scope: Scope, send: Send, said: str, status: int) -> None:
         headers: Headers = scope["headers"]
         call_id = self._new_id()
-        format = FORMATS["anthropic.messages" if said == "openai.chat" and _anthropics(headers) else said]
+        format = FORMATS[_spoken(headers) if said == "openai.chat" else said]
         if caller(headers, self._knowledge.keys) is None:
             await self._refuse_unknown(send, format, call_id)
             return
         problem = Refusal(status, "unsupported_operation", f"This gateway does not serve {scope['method']} {scope['path'][:200]}.")
         await respond(send, status, [JSON, (b"x-spangate-call-id", call_id.encode())], format.render_problem(problem, call_id))
+
+    async def _turn_away(self, scope: Scope, send: Send, refusal: Refusal) -> None:
+        """Who came under a name that is not ours: said to whoever reads that path, before a key is looked at."""
+        path: str = scope["path"]
+        found, unserved = place(path, scope.get("raw_path") or path.encode()), about(path)
+        if found is None and unserved is None:
+            await self._refuse_management(send, refusal, [self._named()])
+            return
+        format = FORMATS[found.shown.format if found is not None else unserved[0] if unserved is not None else "openai.chat"]
+        call_id = self._new_id()
+        await respond(send, refusal.status, [JSON, (b"x-spangate-call-id", call_id.encode())], format.render_problem(refusal, call_id))
+
+    async def _manage(self, scope: Scope, receive: Receive, send: Send) -> None:
+        named = [self._named()]
+        try:
+            unreadable(scope["headers"], self._bodies.size, packed=True)
+            await self._forward(scope, Bounded(receive, self._bodies), send, named)
+        except Refusal as refusal:
+            await self._refuse_management(send, refusal, named)
+
+    async def _refuse_management(self, send: Send, refusal: Refusal, named: Headers) -> None:
+        """In the shape of MLflow's API."""
+        body = msgspec.json.encode({"error_code": "BAD_REQUEST", "message": refusal.message})
+        await respond(send, refusal.status, [JSON, *named], body)
 
     async def _readiness(self, send: Send) -> None:
         ready, degraded = await self._ready()
@@ -228,72 +267,39 @@ class Watch:
             self._serving.cancel(GONE)
 
 
-class Stall:
-    """Cancels the task that made it when the client takes nothing of its stream for `patience` to twice as many seconds: it has left, its
-    connection has not. Without this the call would stay open, and its provider's connection with it. Costs one timer a stream."""
-
-    def __init__(self, patience: float) -> None:
-        self.sending = False
-        self.sent = 0
-        self._seen = -1
-        self._patience = patience
-        self._serving = asyncio.current_task()
-        self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(patience, self._look)
-
-    def _look(self) -> None:
-        if self.sending and self.sent == self._seen and self._serving is not None:
-            self._serving.cancel(GONE)
-            return
-        self._seen = self.sent if self.sending else -1
-        self._timer = self._loop.call_later(self._patience, self._look)
-
-    def over(self) -> None:
-        self._timer.cancel()
-
-
-async def send_reply(send: Send, reply: Reply, patience: float = PATIENCE) -> None:
+async def send_reply(send: Send, reply: Reply) -> None:
     body = reply.body
     if isinstance(body, bytes):
         await respond(send, reply.status, reply.headers, body)
         return
-    stall = Stall(patience)
     try:
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
         async for piece in body:
-            stall.sending = True
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-            stall.sending = False
-            stall.sent += 1
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     except BaseException as error:
         if isinstance(body, StreamBody):
             body.leave(error)
         raise
-    finally:
-        stall.over()
 
 
-def unreadable(headers: Headers, limit: int) -> Refusal | None:
-    """What the head of a request says already against reading its body."""
-    for name, value in headers:
-        if name == b"content-length" and value.isdigit() and int(value) > limit:
-            return too_large(limit)
-        if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-            return Refusal(
-                415, "unsupported_encoding", "The request body is compressed, which this gateway does not read: send it as it is."
-            )
-    return None
+def _spoken(headers: Headers) -> str:
+    """What a client speaks that uses a path of several formats: Anthropic's and Google's SDKs always say who they are, others never do."""
+    for name, _ in headers:
+        if name == b"anthropic-version":
+            return "anthropic.messages"
+        if name in (b"x-goog-api-client", b"x-goog-api-key"):
+            return "gemini.generate"
+    return "openai.chat"
 
 
-def too_large(limit: int) -> Refusal:
-    return Refusal(413, "body_too_large", f"The request body is larger than the limit of {limit} bytes.")
+# Formats whose requests have any body, or none.
+_UNSEEN = frozenset({raw.NAME, openai_stored.NAME})
 
 
-def _anthropics(headers: Headers) -> bool:
-    """Anthropic's SDK always says which version it speaks, others never do."""
-    return any(name == b"anthropic-version" for name, _ in headers)
+def _content_type(headers: Headers) -> bytes:
+    return next((value for name, value in headers if name == b"content-type"), b"")
 
 
-def _host(headers: Headers) -> str:
-    return next((value.decode("latin-1") for name, value in headers if name == b"host"), "")
+def _host(headers: Headers) -> bytes | None:
+    return next((value for name, value in headers if name == b"host"), None)

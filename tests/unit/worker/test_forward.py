@@ -86,6 +86,7 @@ async def test_hands_on_what_was_asked_and_what_was_answered(folder: Path) -> No
         )
 
     headers = [(b"host", b"gw:4000"), (b"authorization", b"Bearer k"), (b"content-length", b"2"), (b"te", b"x"), (b"upgrade", b"h2c")]
+    headers.append((b"x-spangate-call-id", b"forged"))
     async with control(folder / "control.sock", script), forwarding(folder) as forward:
         sent = await ask(forward, "POST", b"/api/a%2Fb", headers=headers, body=[b"{}"], query=b"x=%20&y=1")
     assert sent == [
@@ -99,7 +100,8 @@ async def test_hands_on_what_was_asked_and_what_was_answered(folder: Path) -> No
     ]
     lines = seen[0].lower().split(b"\r\n")
     assert lines[0] == b"post /api/a%2fb?x=%20&y=1 http/1.1"
-    assert set(lines[1:-2]) == {b"host: gw:4000", b"authorization: bearer k", b"content-length: 2", b"connection: close"}
+    named = {b"%s: %s" % (name, value) for name, value in EXTRA}
+    assert set(lines[1:-2]) == {b"host: gw:4000", b"authorization: bearer k", b"content-length: 2", b"connection: close", *named}
     assert seen[0].endswith(b"{}")
 
 
