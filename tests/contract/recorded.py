@@ -1,4 +1,4 @@
-"""Answers in the exact wire shapes of OpenAI and Anthropic, and of servers that differ, byte for byte. Written by us."""
+"""Answers in the exact wire shapes of OpenAI, Anthropic and Google, and of servers that differ, byte for byte. Written by us."""
 
 from pathlib import Path
 
@@ -8,8 +8,10 @@ FORMATS = {
     "completions": "openai.completions",
     "responses": "openai.responses",
     "anthropic": "anthropic.messages",
+    "gemini": "gemini.generate",
 }
-STREAMS = sorted(f"{path.parent.name}/{path.name}" for path in HERE.glob("*/*.sse"))
+EVENTS = sorted(f"{path.parent.name}/{path.name}" for path in HERE.glob("*/*.sse"))  # server-sent
+STREAMS = sorted([*EVENTS, *(f"{path.parent.name}/{path.name}" for path in HERE.glob("*/*.array"))])
 LINE_ENDS = {"lf": b"\n", "crlf": b"\r\n", "cr": b"\r"}
 
 

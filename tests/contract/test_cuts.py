@@ -16,7 +16,14 @@ from tests.contract.recorded import LINE_ENDS, STREAMS, format_of, recorded
 Stream = Passthrough | Translate
 Make = Callable[[Callable[[Event], None]], Stream]
 
-SMALL = ["openai/small.sse", "completions/small.sse", "responses/small.sse", "anthropic/small.sse"]
+SMALL = [
+    "openai/small.sse",
+    "completions/small.sse",
+    "responses/small.sse",
+    "anthropic/small.sse",
+    "gemini/small.sse",
+    "gemini/small.array",
+]
 
 
 def run(make: Make, pieces: Iterable[bytes]) -> tuple[bytes, list[Event], object]:
@@ -69,7 +76,7 @@ def test_bytes_pass_unchanged_at_every_cut(name: str, line_end: str) -> None:
 @pytest.mark.parametrize("name", STREAMS)
 def test_usage_frames_alone_are_withheld_at_every_cut(name: str, line_end: str) -> None:
     body = recorded(name, LINE_ENDS[line_end])
-    if name.startswith(("anthropic/", "responses/")):
+    if name.startswith(("anthropic/", "gemini/", "responses/")):
         assert run(passthrough(name, withhold_usage=True), [body])[0] == body
     else:
         assert run(passthrough(name, withhold_usage=True), [body])[0] == without_usage_frames(name, LINE_ENDS[line_end])

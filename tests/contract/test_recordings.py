@@ -7,6 +7,7 @@ import pytest
 from spangate.wire.events import Ended, Event, Failed, Progressed, Started, Stopped, Tiered, UsageReported
 from spangate.wire.formats import FORMATS
 from spangate.wire.usage import Usage
+from tests.contract import gemini
 from tests.contract.recorded import STREAMS, format_of, recorded
 
 GPT = "gpt-4o-mini-2024-07-18"
@@ -433,6 +434,10 @@ ANSWERS: dict[str, dict[str, object]] = {
     },
     "anthropic/small.sse": {"id": "s", "content": [], "stop_reason": "é", "usage": {"input_tokens": 1, "output_tokens": 2}},
 }
+
+
+EVENTS |= gemini.EVENTS
+ANSWERS |= gemini.ANSWERS
 
 
 @pytest.mark.parametrize("fold_limit", [0, 1 << 20], ids=["unfolded", "folded"])

@@ -13,7 +13,7 @@ from openai._streaming import SSEDecoder
 from spangate.wire.events import UsageReported
 from spangate.wire.formats import FORMATS
 from spangate.wire.framing.sse import Frames
-from tests.contract.recorded import STREAMS, format_of, recorded
+from tests.contract.recorded import EVENTS, format_of, recorded
 
 
 def replay(name: str, library: Any) -> Any:
@@ -30,7 +30,7 @@ def folded(name: str) -> tuple[dict[str, Any], list[UsageReported]]:
     return json.loads(answer[0]), [event for event in events if isinstance(event, UsageReported)]
 
 
-@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("name", EVENTS)
 def test_openais_reader_sees_the_same_data(name: str) -> None:
     body = recorded(name).removeprefix(b"\xef\xbb\xbf")
     theirs = [event.data for event in SSEDecoder().iter_bytes(iter([body])) if event.data]

@@ -12,6 +12,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
+from urllib.parse import unquote
 
 from spangate.wire.problems import Interrupted
 
@@ -19,7 +20,9 @@ from .upstream import Incoming, Outgoing
 
 ECHO = 160  # characters of the question that the answer repeats
 Json = dict[str, Any]
-_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens", "maxOutputTokens")
+_TYPES = {"messages": list, "contents": list, "requests": list, "content": dict}  # of what is asked; else it is a text or a list
+_GEMINI_STREAM = ":streamGenerateContent"
 
 
 class SimulatedTransport:
@@ -28,14 +31,18 @@ class SimulatedTransport:
 
     async def send(self, outgoing: Outgoing) -> Incoming:
         await asyncio.sleep(0)  # a real provider is never that quick: let others run, and cancellations arrive
-        end = next(end for end in _SAID_IN if outgoing.url.endswith(end))
-        answer = _Answer(outgoing.body, int(self._now()), _SAID_IN[end])
+        path, _, query = outgoing.url.partition("?")
+        end = next(end for end in _SAID_IN if path.endswith(end))
+        answer = _Answer(outgoing.body, int(self._now()), _SAID_IN[end], _of_path(path))
         if answer.problem is not None:
-            return SimulatedIncoming(400, "application/json", answer.request_id, [_dump(_problem(outgoing.url, answer.problem))])
+            return SimulatedIncoming(400, "application/json", answer.request_id, [_dump(_problem(path, answer.problem))])
         plain, events = _ANSWERS[end]
-        if answer.stream and events is not None:
-            return SimulatedIncoming(200, "text/event-stream; charset=utf-8", answer.request_id, events(answer))
-        return SimulatedIncoming(200, "application/json", answer.request_id, [_dump(plain(answer))])
+        if events is None or not (answer.stream or end == _GEMINI_STREAM):
+            return SimulatedIncoming(200, "application/json", answer.request_id, [_dump(plain(answer))])
+        pieces = events(answer)
+        if end == _GEMINI_STREAM and query != "alt=sse":
+            return SimulatedIncoming(200, "application/json; charset=UTF-8", answer.request_id, _as_array(pieces))
+        return SimulatedIncoming(200, "text/event-stream; charset=utf-8", answer.request_id, pieces)
 
     async def close(self) -> None:
         pass
@@ -61,7 +68,7 @@ class SimulatedIncoming:
 class _Answer:
     """What will be said to a request, whatever the format."""
 
-    def __init__(self, body: bytes, created: int, said_in: str) -> None:
+    def __init__(self, body: bytes, created: int, said_in: str, model: str | None) -> None:
         self.created = created
         self.id = hashlib.sha256(body).hexdigest()[:24]
         self.request_id = f"req_simulated_{self.id[:12]}"
@@ -75,35 +82,40 @@ class _Answer:
             self.problem = "The body must be a JSON object."
             return
         wanted = cast("Json", request)
+        if said_in == "contents" and isinstance(wanted.get("generateContentRequest"), dict):
+            wanted = cast("Json", wanted["generateContentRequest"])
         said = wanted.get(said_in)
-        if not said or not isinstance(said, (list, str) if said_in != "messages" else list):
+        if not said or not isinstance(said, _TYPES.get(said_in, (list, str))):
             self.problem = "messages: at least one message is required." if said_in == "messages" else f"{said_in}: it is required."
             return
-        name = str(wanted.get("model") or "simulated")
+        name = model or str(wanted.get("model") or "simulated")
         self.model = name if name.startswith("simulated") else f"simulated/{name}"
         self.stream = wanted.get("stream") is True
         options = wanted.get("stream_options")
         self.include_usage = isinstance(options, dict) and cast("Json", options).get("include_usage") is True
-        self.asked = [_text(one) for one in (cast("list[object]", said) if isinstance(said, list) else [said])]
+        self.asked = [_text(one) for one in (cast("list[object]", said if isinstance(said, list) else [said]))]
         asked = self.asked
-        rules = [_text(wanted.get(key)) for key in ("system", "instructions")]
+        rules = [_text(wanted.get(key)) for key in ("system", "instructions", "systemInstruction")]
         self.input = sum(len(text.split()) for text in (*asked, *rules)) or 1
         words = f"This is a simulated answer: no model was called. You said: {asked[-1][:ECHO]}".split()
-        limit = next(
-            (wanted[key] for key in ("max_completion_tokens", "max_output_tokens", "max_tokens") if isinstance(wanted.get(key), int)), None
-        )
+        options = wanted.get("generationConfig")
+        limits = {**wanted, **(cast("Json", options) if isinstance(options, dict) else {})}
+        limit = next((limits[key] for key in _LIMITS if isinstance(limits.get(key), int)), None)
         self.cut = limit is not None and 0 < limit < len(words)
         self.words = [word if place == 0 else " " + word for place, word in enumerate(words[:limit] if self.cut else words)]
         self.text = "".join(self.words)
         self.output = len(self.words)
-        wide = wanted.get("dimensions")
+        wide = wanted.get("dimensions") or wanted.get("outputDimensionality")
         self.dimensions = wide if isinstance(wide, int) and 0 < wide <= 4096 else 8
         self.base64 = wanted.get("encoding_format") == "base64"
 
 
 def _text(said: object) -> str:
     """The words of a message in any format: a string, or a list of parts with `text`; or of a text that stands alone."""
-    content = cast("Json", said).get("content") if isinstance(said, dict) else said
+    content = said
+    while isinstance(content, dict):
+        inner = cast("Json", content)
+        content = inner.get("parts") or inner.get("content")  # Gemini's batches have a content with parts
     if isinstance(content, str):
         return content
     if isinstance(content, list):
@@ -314,6 +326,78 @@ def _compaction(answer: _Answer) -> Json:
     }
 
 
+# ---------------------------------------------------------------- gemini
+
+
+def _of_path(path: str) -> str | None:
+    """Gemini's model: of other formats the body says it."""
+    _, found, name = path.rpartition("/models/")
+    return unquote(name.rpartition(":")[0]) if found else None
+
+
+def _gemini_usage(answer: _Answer, output: int) -> Json:
+    return {
+        "promptTokenCount": answer.input,
+        "candidatesTokenCount": output,
+        "totalTokenCount": answer.input + output,
+        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": answer.input}],
+    }
+
+
+def _gemini_chunk(answer: _Answer, text: str, output: int, reason: str | None) -> Json:
+    candidate: Json = {"content": {"parts": [{"text": text}], "role": "model"}}
+    if reason is not None:
+        candidate["finishReason"] = reason
+    return {
+        "candidates": [{**candidate, "index": 0}],
+        "usageMetadata": _gemini_usage(answer, output),
+        "modelVersion": answer.model,
+        "responseId": f"simulated-{answer.id}",
+    }
+
+
+def _generated(answer: _Answer) -> Json:
+    return _gemini_chunk(answer, answer.text, answer.output, _gemini_reason(answer))
+
+
+def _generated_events(answer: _Answer) -> Iterator[bytes]:
+    for place, word in enumerate(answer.words, 1):
+        reason = _gemini_reason(answer) if place == answer.output else None
+        yield b"data: " + _dump(_gemini_chunk(answer, word, place, reason)) + b"\r\n\r\n"
+
+
+def _as_array(events: Iterator[bytes]) -> Iterator[bytes]:
+    before = b"["
+    for event in events:
+        yield before + event.removeprefix(b"data: ").rstrip()
+        before = b"\n,\r\n"
+    yield b"\n]\n"
+
+
+def _gemini_reason(answer: _Answer) -> str:
+    return "MAX_TOKENS" if answer.cut else "STOP"
+
+
+def _gemini_tokens(answer: _Answer) -> Json:
+    return {"totalTokens": answer.input, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": answer.input}]}
+
+
+def _gemini_embedding(answer: _Answer) -> Json:
+    return {"embedding": _gemini_vectors(answer)[0], "usageMetadata": _gemini_embedded(answer)}
+
+
+def _gemini_embeddings(answer: _Answer) -> Json:
+    return {"embeddings": _gemini_vectors(answer), "usageMetadata": _gemini_embedded(answer)}
+
+
+def _gemini_vectors(answer: _Answer) -> list[Json]:
+    return [{"values": _vector(text, answer.dimensions, as_base64=False)} for text in answer.asked]
+
+
+def _gemini_embedded(answer: _Answer) -> Json:
+    return {"promptTokenCount": answer.input, "totalTokenCount": answer.input}
+
+
 # ---------------------------------------------------------------- anthropic.messages
 
 
@@ -361,9 +445,11 @@ def _anthropic_reason(answer: _Answer) -> str:
     return "max_tokens" if answer.cut else "end_turn"
 
 
-def _problem(url: str, message: str) -> Mapping[str, Any]:
-    if url.endswith("/messages"):
+def _problem(path: str, message: str) -> Mapping[str, Any]:
+    if "/messages" in path:
         return {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
+    if _of_path(path) is not None:
+        return {"error": {"code": 400, "message": message, "status": "INVALID_ARGUMENT"}}
     return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}}
 
 
@@ -371,7 +457,7 @@ def _dump(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-# By the end of the URL, longer ones first: where a request says what it asks, the plain answer, the streamed one.
+# By the end of the path, longer ones first: where a request says what it asks, the plain answer, the streamed one.
 _SAID_IN = {
     "/chat/completions": "messages",
     "/completions": "prompt",
@@ -379,6 +465,12 @@ _SAID_IN = {
     "/responses/compact": "input",
     "/responses": "input",
     "/messages": "messages",
+    "/messages/count_tokens": "messages",
+    ":generateContent": "contents",
+    _GEMINI_STREAM: "contents",
+    ":countTokens": "contents",
+    ":embedContent": "content",
+    ":batchEmbedContents": "requests",
 }
 _ANSWERS: Mapping[str, tuple[Callable[[_Answer], Json], Callable[[_Answer], Iterator[bytes]] | None]] = {
     "/chat/completions": (_completion, _completion_events),
@@ -387,4 +479,10 @@ _ANSWERS: Mapping[str, tuple[Callable[[_Answer], Json], Callable[[_Answer], Iter
     "/responses/compact": (_compaction, None),
     "/responses": (_response, _response_events),
     "/messages": (_message, _message_events),
+    "/messages/count_tokens": (lambda answer: {"input_tokens": answer.input}, None),
+    ":generateContent": (_generated, None),
+    _GEMINI_STREAM: (_generated, _generated_events),
+    ":countTokens": (_gemini_tokens, None),
+    ":embedContent": (_gemini_embedding, None),
+    ":batchEmbedContents": (_gemini_embeddings, None),
 }

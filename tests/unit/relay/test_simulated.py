@@ -5,12 +5,13 @@ import struct
 from typing import Any
 
 import pytest
+from google.genai.types import GenerateContentResponse
 from openai.types import Completion, CreateEmbeddingResponse
 from openai.types.responses import CompactedResponse, Response
 
 from spangate.relay.simulated import SimulatedTransport
 from spangate.relay.upstream import Incoming, Outgoing
-from spangate.wire.events import Ended, Event, Progressed, Started, Stopped, UsageReported
+from spangate.wire.events import Ended, Event, Progressed, Started, Stopped, Tiered, UsageReported
 from spangate.wire.formats import FORMATS
 from spangate.wire.problems import Interrupted
 from spangate.wire.usage import Usage
@@ -49,7 +50,12 @@ async def test_openai_plain() -> None:
     assert said["model"] == "simulated/m"
     assert said["created"] == 1_700_000_000
     assert said["choices"][0]["message"]["content"] == "This is a simulated answer: no model was called. You said: hi there"
-    assert FORMATS["openai.chat"].parse_answer(body) == [Started(said["id"], "simulated/m"), UsageReported(USAGE), Stopped("stop")]
+    assert FORMATS["openai.chat"].parse_answer(body) == [
+        Started(said["id"], "simulated/m"),
+        Tiered("default"),
+        UsageReported(USAGE),
+        Stopped("stop"),
+    ]
 
 
 async def test_openai_stream_folds_to_the_plain_answer() -> None:
@@ -57,7 +63,12 @@ async def test_openai_stream_folds_to_the_plain_answer() -> None:
     stream = await whole(await answer(CHAT, stream=True, stream_options={"include_usage": True}))
     events, folded, finished = streamed("openai.chat", stream)
     assert finished
-    assert [event for event in events if not isinstance(event, Started)] == [Progressed(), Stopped("stop"), UsageReported(USAGE), Ended()]
+    assert [event for event in events if not isinstance(event, Started | Tiered)] == [
+        Progressed(),
+        Stopped("stop"),
+        UsageReported(USAGE),
+        Ended(),
+    ]
     assert folded["choices"][0]["message"]["content"] == plain["choices"][0]["message"]["content"]
     assert folded["usage"] == plain["usage"]
 
@@ -125,12 +136,13 @@ async def test_response_stream_folds_to_the_plain_answer() -> None:
     assert text.endswith("You said: hi there")
     assert FORMATS["openai.responses"].parse_answer(body) == [
         Started(plain["id"], "simulated/m"),
+        Tiered("default"),
         UsageReported(usage),
         Stopped("completed"),
     ]
     events, folded, finished = streamed("openai.responses", await whole(await asked(RESPONSES, **given, stream=True)))
     assert finished
-    assert events[1:] == [Progressed(), UsageReported(usage), Stopped("completed"), Ended()]
+    assert events[1:] == [Tiered("default"), Progressed(), UsageReported(usage), Stopped("completed"), Ended()]
     assert (folded["output"][0]["content"][0]["text"], folded["usage"]) == (text, plain["usage"])
 
 
@@ -193,3 +205,75 @@ async def test_a_closed_answer_says_no_more() -> None:
     incoming.close()
     with pytest.raises(Interrupted):
         await incoming.piece()
+
+
+# ---------------------------------------------------------------- gemini
+
+GEMINI = f"{BASE}/models/flash%208b"
+CONTENTS = [{"role": "user", "parts": [{"text": "hi"}, {"text": "there"}]}]
+SAID = "This is a simulated answer: no model was called. You said: hi there"
+
+
+async def test_gemini_plain() -> None:
+    body = await whole(await asked(GEMINI + ":generateContent", contents=CONTENTS))
+    theirs = GenerateContentResponse.model_validate_json(body)
+    assert (theirs.text, theirs.model_version) == (SAID, "simulated/flash 8b")
+    assert FORMATS["gemini.generate"].parse_answer(body) == [
+        Started(theirs.response_id, "simulated/flash 8b"),
+        UsageReported(Usage(input=2, output=13)),
+        Stopped("STOP"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "kind", "end"),
+    [("?alt=sse", b"text/event-stream; charset=utf-8", []), ("", b"application/json; charset=UTF-8", [Ended()])],
+)
+async def test_gemini_streams_fold_to_the_plain_answer(query: str, kind: bytes, end: list[Event]) -> None:
+    plain = json.loads(await whole(await asked(GEMINI + ":generateContent", contents=CONTENTS)))
+    incoming = await asked(f"{GEMINI}:streamGenerateContent{query}", contents=CONTENTS)
+    assert dict(incoming.headers)[b"content-type"] == kind
+    events, folded, finished = streamed("gemini.generate", await whole(incoming))
+    assert finished
+    assert events[-1 - len(end) :] == [Stopped("STOP"), *end]
+    assert folded == plain
+
+
+async def test_gemini_stops_at_the_limit() -> None:
+    asking = {"contents": CONTENTS, "generationConfig": {"maxOutputTokens": 3}}
+    body = json.loads(await whole(await asked(GEMINI + ":generateContent", **asking)))
+    assert body["candidates"][0] == {
+        "content": {"parts": [{"text": "This is a"}], "role": "model"},
+        "finishReason": "MAX_TOKENS",
+        "index": 0,
+    }
+
+
+@pytest.mark.parametrize("asking", [{"contents": CONTENTS}, {"generateContentRequest": {"model": "models/m", "contents": CONTENTS}}])
+async def test_gemini_counts_tokens(asking: Any) -> None:
+    body = await whole(await asked(GEMINI + ":countTokens", **asking))
+    assert json.loads(body) == {"totalTokens": 2, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 2}]}
+    assert FORMATS["gemini.count_tokens"].parse_answer(body) == []
+
+
+async def test_gemini_embeds_one_and_many() -> None:
+    content = {"parts": [{"text": "hi there"}]}
+    one = await whole(await asked(GEMINI + ":embedContent", content=content, outputDimensionality=3))
+    requests = [{"model": "models/m", "content": content}] * 2
+    many = await whole(await asked(GEMINI + ":batchEmbedContents", requests=requests))
+    assert len(json.loads(one)["embedding"]["values"]) == 3
+    assert [len(embedding["values"]) for embedding in json.loads(many)["embeddings"]] == [8, 8]
+    assert FORMATS["gemini.embeddings"].parse_answer(one) == [UsageReported(Usage(input=2, output=0))]
+    assert FORMATS["gemini.embeddings"].parse_answer(many) == [UsageReported(Usage(input=4, output=0))]
+
+
+async def test_gemini_refuses_in_its_own_shape() -> None:
+    incoming = await asked(GEMINI + ":generateContent")
+    assert incoming.status == 400
+    assert json.loads(await whole(incoming)) == {
+        "error": {"code": 400, "message": "contents: it is required.", "status": "INVALID_ARGUMENT"}
+    }
+
+
+async def test_anthropic_counts_tokens() -> None:
+    assert json.loads(await whole(await answer(MESSAGES + "/count_tokens"))) == {"input_tokens": 2}

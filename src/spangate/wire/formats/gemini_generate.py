@@ -24,7 +24,6 @@ NAME: str = "gemini.generate"
 # A chunk may hold a whole picture, and the same chunk the usage and the end; unread, the answer would have neither.
 LIMIT = 16 << 20
 CANDIDATES = 64  # answers to one request; Google gives eight at most
-BLANKS = 64  # bytes of white space that a stream may begin with
 
 # https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
 _WORDS = {
@@ -231,21 +230,17 @@ class Decoder(SseDecoder):
         self._done: set[int] = set()
         self._reason = ""
         self._refused = False  # the prompt was blocked: there will be no candidate
-        self._blank: bytes | None = b""  # what came before the first byte that says something; None: it came
+        self._blank = True  # nothing but white space has come
 
     @property
     def finished(self) -> bool:
         return self._refused or (bool(self._done) and not self._open)
 
     def feed(self, chunk: bytes) -> list[Event]:
-        if self._blank is not None:
-            chunk, self._blank = self._blank + chunk, None
-            first = chunk.lstrip()[:1]
-            if not first and len(chunk) < BLANKS:
-                self._blank = chunk
-                return []
-            if first in (b"[", b"{"):
-                self.frames = json_array.Frames(LIMIT)
+        if self._blank and (first := chunk.lstrip()[:1]):
+            self._blank = False
+            if first in b"[{":
+                self.frames = json_array.Frames(LIMIT, start=self.frames.total)
         events = super().feed(chunk)
         if isinstance(self.frames, json_array.Frames) and self.frames.closed and not self.ended:
             self.ended = True

@@ -22,9 +22,8 @@ _OPENING, _CLOSING = frozenset(b"{["), frozenset(b"}]")
 class Frames:
     """The incremental reader. `boundary` is the offset just past the last whole element, its comma and blanks; `total` counts all bytes."""
 
-    def __init__(self, limit: int = LIMIT) -> None:
-        self.total = 0
-        self.boundary = 0
+    def __init__(self, limit: int = LIMIT, *, start: int = 0) -> None:
+        self.total = self.boundary = start  # > 0: so many blanks were taken for the beginning of something else
         self.closed = False  # the array had its end; what follows is nobody's
         self._limit = limit
         self._base: int | None = None  # depth at which elements stand: 1 in an array, 0 for a lone object; None: nothing has come
