@@ -11,12 +11,16 @@ import math
 import socket
 import ssl
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import aiohttp
 import msgspec
 from aiohttp import payload
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from yarl import URL
 
 from spangate.exchange import EndpointSettings
@@ -125,6 +129,25 @@ def public_socket(address: tuple[Any, ...]) -> socket.socket:
     return socket.socket(family, kind, protocol)
 
 
+class Connector(aiohttp.TCPConnector):
+    """Never takes a connection again on which the provider said something after its answer: whoever came next would be given that."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)  # pyright: ignore[reportUnknownMemberType]
+        self._taken: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
+
+    async def connect(self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            # On a new one it is the provider's own way to greet: this call's answer, for better or worse.
+            if protocol is None or protocol not in self._taken or not protocol.should_close:
+                if protocol is not None:
+                    self._taken.add(protocol)
+                return connection
+            connection.close()
+
+
 class HttpTransport:
     """aiohttp behind Transport. Lives on the event loop that made it.
 
@@ -195,7 +218,7 @@ class HttpTransport:
         session = self._sessions.get(allow_private)
         if session is None:
             session = self._sessions[allow_private] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
+                connector=Connector(
                     limit=0,  # admission is what bounds calls, not a queue that nobody sees
                     keepalive_timeout=KEEP_IDLE,
                     resolver=aiohttp.ThreadedResolver(),

@@ -158,6 +158,24 @@ async def test_a_connection_read_to_its_end_is_used_again() -> None:
         assert it.connections == 1
 
 
+async def test_a_connection_on_which_more_came_than_the_answer_is_not_used_again() -> None:
+    """Else the next call, somebody else's, would be given it as its own answer."""
+    said = asyncio.Event()
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        writer.write(OK + b"content-length: 5\r\n\r\nright")
+        await said.wait()
+        writer.write(OK + b"content-length: 5\r\n\r\nwrong")
+
+    async with provider(script) as it, transport() as client:
+        assert await whole(await client.send(outgoing(it))) == b"right"
+        said.set()
+        await asyncio.sleep(0.05)  # until it has come
+        assert await whole(await client.send(outgoing(it))) == b"right"
+        assert it.connections == 2
+
+
 async def test_closing_midway_hangs_up_at_once() -> None:
     async with provider(answering(OK + b"transfer-encoding: chunked\r\n\r\n2\r\nab\r\n")) as it, transport() as http:
         answer = await http.send(outgoing(it))
