@@ -16,33 +16,11 @@ class Disconnected(Exception):
     """The client left before it had said all."""
 
 
-class TooLarge(Exception):
-    """The body is longer than it may be."""
-
-
 async def respond(send: Send, status: int, headers: Headers, body: bytes) -> None:
     """A whole reply."""
     headers = [*headers, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-async def whole_body(receive: Receive, limit: int) -> bytes:
-    """Stops reading at the limit."""
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body"):
-        body: bytes = message.get("body", b"")
-        if len(body) > limit:
-            raise TooLarge
-        return body
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in body_of_message(message, receive):
-        size += len(piece)
-        if size > limit:
-            raise TooLarge
-        pieces.append(piece)
-    return b"".join(pieces)
 
 
 async def body_of_message(message: Message, receive: Receive) -> AsyncIterator[bytes]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from spangate.wire.problems import Refusal
 from spangate.worker.asgi import Message
 from spangate.worker.forward import Forward, end_to_end
 
@@ -228,3 +229,26 @@ def test_hop_by_hop_headers_stay_behind() -> None:
         (b"accept", b"*"),
     ]
     assert end_to_end(headers) == [(b"cookie", b"a"), (b"accept", b"*")]
+
+
+@pytest.mark.parametrize("after", [0, 1], ids=["at first", "midway"])
+async def test_a_body_out_of_bounds_is_told_as_what_it_is(folder: Path, after: int) -> None:
+    """Whoever reads the body for us says so by a Refusal, also from within the upload to control."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    pieces = [b"ab"] * after
+
+    async def receive() -> Message:
+        if not pieces:
+            raise Refusal(413, "body_too_large", "Too large.")
+        return {"type": "http.request", "body": pieces.pop(), "more_body": True}
+
+    async def send(message: Message) -> None:
+        raise AssertionError(message)
+
+    scope = {"method": "POST", "path": "/api/a", "raw_path": b"/api/a", "query_string": b"", "headers": []}
+    async with control(folder / "control.sock", script), forwarding(folder) as forward:
+        with pytest.raises(Refusal, match="Too large"):
+            await forward(scope, receive, send, EXTRA)
