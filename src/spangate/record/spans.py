@@ -5,6 +5,7 @@ Spans are not stored: they are made here whenever somebody reads the trace. Keys
 """
 
 import hashlib
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -21,9 +22,16 @@ UNIFIED = "unified/"
 
 # MLflow's SpanLogLevel
 _DEBUG, _INFO, _ERROR = 10, 20, 40
-_MESSAGE_FORMATS = {"anthropic.messages": "anthropic"}  # where MLflow sets mlflow.message.format; it has none for OpenAI's
+# Where MLflow sets mlflow.message.format; it has none for OpenAI's.
+_MESSAGE_FORMATS = {"anthropic.messages": "anthropic", "gemini.generate": "gemini"}
 # gen_ai.operation.name, where it is not chat: https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/
-_OPERATIONS = {"openai.completions": "text_completion", "openai.embeddings": "embeddings"}
+_OPERATIONS = {
+    "openai.completions": "text_completion",
+    "openai.embeddings": "embeddings",
+    "gemini.generate": "generate_content",
+    "gemini.embeddings": "embeddings",
+    "gemini.count_tokens": "count_tokens",  # a word of ours: OpenTelemetry has none
+}
 _WORDS = {
     Status.error: "The provider answered with an error.",
     Status.client_gone: "The client left before its answer had ended.",
@@ -273,11 +281,17 @@ def _description(faults: Sequence[Event]) -> str:
     return "; ".join(f"{fault.attributes['exception.type']}: {fault.attributes['exception.message']}" for fault in faults)
 
 
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
 def _operation(exchange: Exchange) -> dict[str, object]:
     """MLflow says `method` on its unified routes and `action` where it passes through."""
-    operation = exchange.request_type.rpartition("/")[2].replace("-", "_")
-    if exchange.path.endswith("/responses/compact"):  # MLflow has an action for it, and no request type
+    operation = _HUMP.sub("_", exchange.request_type.rpartition("/")[2]).replace("-", "_").lower()
+    # MLflow has an action for each of these, and no request type.
+    if exchange.path.endswith("/responses/compact"):
         operation += "_compact"
+    elif operation == "gemini_generate_content" and exchange.stream:
+        operation = "gemini_stream_generate_content"
     if exchange.request_type.startswith(UNIFIED):
         return {"method": f"{operation}_stream" if exchange.stream else operation}
     return {"action": operation}
@@ -308,11 +322,19 @@ def request_preview(body: bytes) -> str:
     """The last words of the user, else the head of the body."""
     asked = lenient.mapping(_body(body)) or {}
     # openai.chat, anthropic.messages; the others' own name for what they ask
-    for said in (asked.get("messages"), asked.get("input"), asked.get("prompt")):
+    for said in (asked.get("messages"), asked.get("input"), asked.get("prompt"), _contents(asked)):
         text = _asked(said)
         if text:
             return _cut(text)
     return _cut(_readable(body))
+
+
+def _contents(asked: Mapping[str, object]) -> object:
+    """What Gemini is asked, put as the other formats' messages."""
+    inner = lenient.mapping(asked.get("generateContentRequest")) or asked
+    batch = [(lenient.mapping(request) or {}).get("content") for request in _list(asked.get("requests"))]
+    contents = [lenient.mapping(content) or {} for content in (*_list(inner.get("contents")), *batch, asked.get("content"))]
+    return [{"role": content.get("role", "user"), "content": content.get("parts")} for content in contents]
 
 
 def _asked(said: object) -> str:
@@ -338,6 +360,10 @@ def response_preview(body: bytes) -> str:
             text = _text(message.get("content")) or lenient.text(message.get("refusal")) or lenient.text((choice or {}).get("text"))
             if text:
                 return _cut(text)
+        for candidate in map(lenient.mapping, _list(answer.get("candidates"))):  # gemini.generate
+            text = _text((lenient.mapping((candidate or {}).get("content")) or {}).get("parts"))
+            if text:
+                return _cut(text)
         items = [lenient.mapping(item) or {} for item in _list(answer.get("output"))]  # openai.responses
         text = "\n".join(said for item in items if item.get("type") == "message" and (said := _text(item.get("content"))))
         text = text or _text(answer.get("content"))  # anthropic.messages
@@ -347,11 +373,12 @@ def response_preview(body: bytes) -> str:
 
 
 def _text(content: object) -> str:
-    """Content is text, or parts of which some are text."""
+    """Content is text, or parts of which some are text. Gemini's have no type, and thoughts are marked."""
     if isinstance(content, str):
         return content
     parts = [lenient.mapping(part) or {} for part in _list(content)]
-    texts = (part.get("refusal") if part.get("type") == "refusal" else part.get("text") for part in parts if part.get("type") in _TEXTS)
+    spoken = [part for part in parts if part.get("type", "text") in _TEXTS and not part.get("thought")]
+    texts = (part.get("refusal") if part.get("type") == "refusal" else part.get("text") for part in spoken)
     return "\n".join(text for text in map(lenient.text, texts) if text)
 
 

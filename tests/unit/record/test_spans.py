@@ -214,6 +214,9 @@ def test_makes_the_same_ids_again_and_another_for_each_attempt() -> None:
     assert all(len(span_id) == 16 and int(span_id, 16) for span_id in ids)
 
 
+GENERATE, EMBED, COUNT = (f"passthrough/model/gemini-{word}" for word in ("generateContent", "batchEmbedContents", "countTokens"))
+
+
 @pytest.mark.parametrize(
     ("format", "request_type", "path", "said"),
     [
@@ -222,6 +225,9 @@ def test_makes_the_same_ids_again_and_another_for_each_attempt() -> None:
         ("openai.embeddings", "unified/embeddings", "/gateway/e/mlflow/invocations", (None, "embeddings", "embeddings")),
         ("openai.responses", "passthrough/model/openai-responses", "/v1/responses", ("openai_responses", None, "chat")),
         ("openai.responses", "passthrough/model/openai-responses", "/v1/responses/compact", ("openai_responses_compact", None, "chat")),
+        ("gemini.generate", GENERATE, "/v1beta/models/e:generateContent", ("gemini_generate_content", None, "generate_content")),
+        ("gemini.embeddings", EMBED, "/v1beta/models/e:batchEmbedContents", ("gemini_batch_embed_contents", None, "embeddings")),
+        ("gemini.count_tokens", COUNT, "/v1beta/models/e:countTokens", ("gemini_count_tokens", None, "count_tokens")),
     ],
 )
 def test_names_the_operation_as_mlflow_and_opentelemetry_do(
@@ -230,6 +236,12 @@ def test_names_the_operation_as_mlflow_and_opentelemetry_do(
     exchange = change(request_type=request_type, path=path, stream=False, attempts=(change_attempt(format=format),))
     child = spans(exchange, None)[1].attributes
     assert (child.get("action"), child.get("method"), child["gen_ai.operation.name"]) == said
+
+
+def test_names_geminis_stream_as_mlflow_does() -> None:
+    root, child = spans(change(format="gemini.generate", request_type=GENERATE, stream=True), None)
+    assert child.attributes["action"] == "gemini_stream_generate_content"
+    assert root.attributes["mlflow.message.format"] == "gemini"
 
 
 # ---------------------------------------------------------------- how it ends
@@ -347,6 +359,11 @@ def test_keeps_the_text_of_a_body_that_was_cut() -> None:
         (b'{"input":[1,2]}', '{"input":[1,2]}'),
         (b'{"prompt":"Once upon"}', "Once upon"),
         (b'{"input":[{"role":"user","content":[{"type":"input_text","text":"a"}]},{"type":"function_call_output","output":"b"}]}', "a"),
+        (b'{"contents":[{"role":"user","parts":[{"text":"a"},{"inlineData":{}}]},{"role":"model","parts":[{"text":"b"}]}]}', "a"),
+        (b'{"contents":[{"parts":[{"text":"a"},{"text":"b"}]}]}', "a\nb"),
+        (b'{"generateContentRequest":{"model":"models/m","contents":[{"parts":[{"text":"a"}]}]}}', "a"),
+        (b'{"content":{"parts":[{"text":"to embed"}]}}', "to embed"),
+        (b'{"requests":[{"content":{"parts":[{"text":"one"}]}},{"content":{"parts":[{"text":"two"}]}},7]}', "two"),
         (b'{"messages":[7,null,[]]}', '{"messages":[7,null,[]]}'),
         (b"[]", "[]"),
         (b"", ""),
@@ -369,6 +386,8 @@ def test_previews_the_last_words_of_the_user(body: bytes, preview: str) -> None:
         (b'{"choices":[{"text":" there was"}]}', " there was"),
         (b'{"output":[{"type":"reasoning","content":[]},{"type":"message","content":[{"type":"output_text","text":"Hi"}]}]}', "Hi"),
         (b'{"output":[{"type":"message","content":[{"type":"refusal","refusal":"No."}]}]}', "No."),
+        (b'{"candidates":[{"content":{"parts":[{"text":"hm","thought":true},{"text":"Hi"}]}},{"content":null}]}', "Hi"),
+        (b'{"candidates":[{"finishReason":"SAFETY"}]}', '{"candidates":[{"finishReason":"SAFETY"}]}'),
         (b'{"output":[{"type":"function_call"}]}', '{"output":[{"type":"function_call"}]}'),
         (b"null", "null"),
     ],
