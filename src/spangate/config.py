@@ -239,8 +239,8 @@ def misspelt() -> None:
     known = [PREFIX + name.upper() for name in (*Settings.model_fields, *OTHERS)]
     for variable in sorted(os.environ):
         if variable.startswith(PREFIX) and variable not in known and not FOREIGN.fullmatch(variable):
-            near = difflib.get_close_matches(variable, known, n=1)
-            meant = f"; did you mean {near[0]}?" if near else "; `spangate serve --help` lists the settings"
+            near = difflib.get_close_matches(variable.removeprefix(PREFIX), [name.removeprefix(PREFIX) for name in known], n=1)
+            meant = f"; did you mean {PREFIX}{near[0]}?" if near else "; `spangate serve --help` lists the settings"
             raise ConfigError(f"{variable}: there is no such setting{meant}")
 
 

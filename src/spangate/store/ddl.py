@@ -17,7 +17,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.engine.mock import create_mock_engine
 
 from .drift import drift
-from .engine import config
+from .revisions import config
 from .schema import metadata
 
 DIRECTORY = Path(__file__).parent / "ddl"

@@ -1,13 +1,16 @@
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic.script import ScriptDirectory
 
-from spangate.store import engine, schema
+from spangate.store import engine, revisions, schema
 from spangate.store.engine import Check, Database
 from spangate.store.faults import AlreadyExists, Invalid, StoreFault, Unavailable
 
@@ -136,6 +139,20 @@ def test_upgrade_goes_through_each_revision_once(open_database: Open) -> None:
     assert database.upgrade() == []
     assert database.check() == Check(dialect=database.dialect, revision="0003", head="0003")
     assert database.check().ok
+
+
+def test_the_newest_revision_is_the_one_that_alembic_knows() -> None:
+    assert engine.head() == ScriptDirectory.from_config(revisions.config()).get_current_head()
+
+
+def test_a_start_on_tables_that_are_there_does_without_alembic(tmp_path: Path) -> None:
+    script = (
+        "import sys; from spangate.store.engine import Database; database = Database(sys.argv[1]);"
+        "print(database.upgrade(), 'alembic' in sys.modules)"
+    )
+    run = [sys.executable, "-c", script, f"sqlite:///{tmp_path}/store.db"]
+    said = [subprocess.run(run, capture_output=True, text=True, check=True).stdout for _ in range(2)]
+    assert said == ["['0001', '0002', '0003'] True\n", "[] False\n"]
 
 
 def test_an_older_database_is_not_ok(open_database: Open) -> None:

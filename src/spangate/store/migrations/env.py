@@ -1,4 +1,4 @@
-"""Alembic's door. Only `store.engine` and `store.ddl` open it: there is no alembic.ini, the connection or the dialect is handed in."""
+"""Alembic's door. Only `store.revisions` and `store.ddl` open it: there is no alembic.ini, the connection or the dialect is handed in."""
 
 from alembic import context
 
