@@ -4,7 +4,7 @@ A response that is made in the background has no usage yet when its call is answ
 done is told its tokens, and so is everybody after.
 """
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import TypeVar
 
 import msgspec
@@ -74,57 +74,55 @@ def counted_once(connection: Connection, settled: Sequence[tuple[Exchange, Kept]
     _rows.insert(connection, [tuple(getattr(row, name) for name in _rows.columns) for row in new.values()])
     if not looked_up:
         return settled
-    billed = _Billing(connection, known | new)
-    looks = [
-        (response_id, exchange.call_id, attempt)
-        for exchange, _ in settled
-        if exchange.request_type in OF_A_RESPONSE
-        for attempt, response_id in _responses(exchange)
-        if attempt.usage.known
-    ]
-    for response_id, call_id, attempt in sorted(looks, key=lambda look: look[0]):  # in one order on all hosts: no deadlock
-        if not billed.first(call_id, attempt, response_id):
-            billed.free.add((call_id, attempt.no))
-    return [(_without(exchange, billed.free), kept) for exchange, kept in settled]
+    free = _free(connection, [exchange for exchange, _ in settled if exchange.request_type in OF_A_RESPONSE], known | new)
+    return [(_without(exchange, free), kept) for exchange, kept in settled]
 
 
-class _Billing:
-    """Who counts, look-up by look-up. `free`: the attempts, by call and number, that keep no tokens."""
-
-    def __init__(self, connection: Connection, known: dict[str, Made]) -> None:
-        self.free: set[tuple[str, int]] = set()
-        self._connection = connection
-        self._known = known
-
-    def first(self, call_id: str, attempt: AttemptRecord, response_id: str) -> bool:
-        """Whether this look-up is the first one that was told the tokens of a response of ours; from then on it is."""
-        row = self._known.get(response_id)
-        if row is None or row.counted_by is not None or not _told(attempt):
-            return False
-        claim = table.update().where(table.c.response_id == response_id, table.c.counted_by.is_(None)).values(counted_by=call_id)
-        self._known[response_id] = msgspec.structs.replace(row, counted_by=call_id)
-        if self._connection.execute(claim).rowcount != 1:
-            return False
-        _take_back(self._connection, row)
-        self.free.add((row.call_id, row.attempt_no))  # if it is written in this very batch
-        return True
+def _free(connection: Connection, looks: Sequence[Exchange], known: Mapping[str, Made]) -> set[tuple[str, int]]:
+    """The attempts, by call and number, that keep no tokens: of look-ups, and of makers whose estimate gives way."""
+    told: dict[str, tuple[str, int]] = {}  # response -> the first attempt that was told its tokens, and nobody before
+    free: set[tuple[str, int]] = set()
+    for exchange in looks:
+        for attempt, response_id in _responses(exchange):
+            if attempt.usage.known:
+                free.add((exchange.call_id, attempt.no))
+                if _told(attempt) and response_id in known and known[response_id].counted_by is None:
+                    told.setdefault(response_id, (exchange.call_id, attempt.no))
+    won = _claimed(connection, {response_id: call_id for response_id, (call_id, _) in sorted(told.items())})
+    makers = {(known[response_id].call_id, known[response_id].attempt_no) for response_id in won}
+    _take_back(connection, makers)
+    return (free - {told[response_id] for response_id in won}) | makers
 
 
-def _take_back(connection: Connection, made: Made) -> None:
-    """The estimate of the attempt that made the response, if there is one: in the ledger, and in the trace that is read from it."""
-    estimated = sa.and_(
-        attempts.c.call_id == made.call_id,
-        attempts.c.attempt_no == made.attempt_no,
-        attempts.c.provenance == Provenance.estimated.value,
+def _claimed(connection: Connection, claims: Mapping[str, str]) -> set[str]:
+    """Response -> call that would count it; returns those responses that are that call's now."""
+    if not claims:
+        return set()
+    claim = table.update().where(table.c.response_id == sa.bindparam("claimed"), table.c.counted_by.is_(None))
+    # One after the other in the order of the ids, on all hosts: they wait for each other and never in a circle.
+    connection.execute(
+        claim.values(counted_by=sa.bindparam("call")),
+        [{"claimed": response_id, "call": call_id} for response_id, call_id in claims.items()],
     )
+    now = _known(connection, list(claims)).values()
+    return {made.response_id for made in now if made.counted_by == claims[made.response_id]}
+
+
+def _take_back(connection: Connection, makers: Set[tuple[str, int]]) -> None:
+    """The estimates of attempts that made responses, where there are any: in the ledger, and in the traces that are read from it."""
+    estimated: set[tuple[str, int]] = set()
+    for some in paging.chunks(sorted({call_id for call_id, _ in makers})):
+        query = sa.select(attempts.c.call_id, attempts.c.attempt_no)
+        query = query.where(attempts.c.call_id.in_(some), attempts.c.provenance == Provenance.estimated.value)
+        estimated |= {(row.call_id, row.attempt_no) for row in connection.execute(query)} & makers
     nothing = dict.fromkeys(_TOKENS) | {"usage_invalid": None, "provenance": Provenance.unknown.value}
-    if connection.execute(attempts.update().where(estimated).values(nothing)).rowcount == 0:
-        return
-    of_call = traces.c.trace_id == trace_id(made.call_id)
-    stored = connection.execute(sa.select(traces.c.exchange).where(of_call)).scalar()
-    if stored is not None:
-        exchange = _without(unpacked_exchange(stored), {(made.call_id, made.attempt_no)})
-        connection.execute(traces.update().where(of_call).values(exchange=packed_exchange(exchange)))
+    for call_id, no in sorted(estimated):
+        connection.execute(attempts.update().where(attempts.c.call_id == call_id, attempts.c.attempt_no == no).values(nothing))
+        of_call = traces.c.trace_id == trace_id(call_id)
+        stored = connection.execute(sa.select(traces.c.exchange).where(of_call)).scalar()
+        if stored is not None:
+            exchange = _without(unpacked_exchange(stored), {(call_id, no)})
+            connection.execute(traces.update().where(of_call).values(exchange=packed_exchange(exchange)))
 
 
 def _without(exchange: Exchange, free: Set[tuple[str, int]]) -> Exchange:
