@@ -22,7 +22,7 @@ from .upstream import Outgoing, Timeouts, Transport, held
 
 logger = logging.getLogger(__name__)
 
-KIND = "upstream_credential"
+CREDENTIAL = "upstream_credential"
 REFUSED = "upstream_token_refused"
 
 RENEW = 0.75  # of its life; a token of an hour has a quarter of it left for attempts at a new one
@@ -96,7 +96,7 @@ class Tokens:
         if entry.fetching is not None:
             await asyncio.shield(entry.fetching)  # a client that leaves does not take it from the others
         if entry.failure:
-            raise UpstreamProblem(502, KIND, entry.failure)
+            raise UpstreamProblem(502, CREDENTIAL, entry.failure)
         return _shown(target, entry.token)
 
     def refused(self, target: Target) -> bool:
@@ -146,16 +146,16 @@ class Tokens:
         incoming = await self._transport.send(_request(grant, allow_private=allow_private))
         try:
             if 300 <= incoming.status < 400:
-                raise UpstreamProblem(502, KIND, f"{host} answered {incoming.status}; a redirect is never followed.")
+                raise UpstreamProblem(502, CREDENTIAL, f"{host} answered {incoming.status}; a redirect is never followed.")
             body, whole = await held(incoming, ANSWER)
         finally:
             incoming.close()
         said = _read(body) if whole else {}
         if not 200 <= incoming.status < 300:
-            raise UpstreamProblem(502, KIND, f"{host} answered {incoming.status}{_reasons(said)}.")
+            raise UpstreamProblem(502, CREDENTIAL, f"{host} answered {incoming.status}{_reasons(said)}.")
         token = said.get("access_token")
         if not isinstance(token, str) or not token or not all("!" <= char <= "~" for char in token):
-            raise UpstreamProblem(502, KIND, f"What {host} answered holds no token.")
+            raise UpstreamProblem(502, CREDENTIAL, f"What {host} answered holds no token.")
         return token, _life(said.get("expires_in"))
 
 
