@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -87,7 +88,16 @@ def test_the_openapi_description_covers_our_own_nouns(http: httpx.Client) -> Non
         "/api/v1/calls/{call_id}",
         "/api/v1/completeness",
         "/api/v1/providers",
+        "/api/v1/responses/{response_id}",
+        "/api/v1/endpoints/{name}/settings",
+        "/api/v1/aliases",
     }
+
+
+def test_the_page_of_the_http_api_tells_of_our_own_nouns(gateway: Any) -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/http-api.md").read_text()
+    served = {(method, route.path) for route in check(gateway.control.app) for method in route.methods if route.path.startswith("/api/v1/")}
+    assert set(re.findall(r"`([A-Z]+) (/api/v1/[^`]*)`", page)) == served
 
 
 def test_providers(http: httpx.Client) -> None:
