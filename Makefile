@@ -1,7 +1,7 @@
 # Everything a person runs. Needs make and Python >= 3.11 only: uv and all else is installed into this checkout.
 #   make run     a gateway on http://127.0.0.1:4000
 #   make test    the tests, from a clean clone too
-.PHONY: run test check lint types imports format chaos bench real clean
+.PHONY: run test check lint types imports format faults chaos bench real clean
 
 # uv of the machine if it has one, else our own in .tools. PYTHON chooses the interpreter that makes it.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -9,6 +9,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 # A pytest path or option: make test T=tests/unit/test_config.py
 T ?=
+# All of them: on all cores, a file of tests on one, as files share what is slow to start.
+ALL := -n logical --maxprocesses 8 --dist loadfile
 
 SYNCED := .venv/.synced
 RUNS := .venv/.runs
@@ -18,7 +20,7 @@ run: $(RUNS)
 	$(RUN) spangate up
 
 test: $(SYNCED)
-	$(RUN) pytest $(T)
+	$(RUN) pytest $(or $(T),$(ALL))
 
 check: lint types imports test
 
@@ -35,6 +37,10 @@ imports: $(SYNCED)
 format: $(SYNCED)
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
+
+# What every fault comes to, written down anew: docs/faults.md.
+faults: $(SYNCED)
+	SPANGATE_WRITE_DOCS=1 $(RUN) pytest tests/e2e/test_faults.py
 
 # The heavy lanes, each a command of its own.
 chaos: $(SYNCED)
