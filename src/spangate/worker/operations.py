@@ -1,6 +1,8 @@
 """Which call a method and a path mean: a table, and for what cannot be listed a few patterns. Pure."""
 
+import re
 from collections.abc import Mapping, Sequence
+from urllib.parse import parse_qsl, unquote, urlencode
 
 import msgspec
 
@@ -12,6 +14,9 @@ class Operation(msgspec.Struct, frozen=True):
     request_type: str  # MLflow's word for it
     suffix: str = ""  # what it adds to the URL of its format
     method: str = "POST"
+    names_model: bool = True  # the body has a `model`
+    query: frozenset[str] | None = frozenset()  # what of the client's query goes up, as name or name=value; None: it is looked at later
+    stream: bool | None = None  # where the operation itself says it
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -19,6 +24,7 @@ class Place(msgspec.Struct, frozen=True):
 
     operations: Mapping[str, Operation]
     endpoint: str | None = None
+    response_id: str | None = None
 
     def operation(self, method: str) -> Operation | None:
         return self.operations.get(method)
@@ -39,8 +45,46 @@ OPENAI_EMBEDDINGS = Operation("openai.embeddings", "passthrough/model/openai-emb
 OPENAI_RESPONSES = Operation("openai.responses", "passthrough/model/openai-responses")
 OPENAI_COMPACTION = Operation("openai.responses", "passthrough/model/openai-responses", "/compact")
 ANTHROPIC_MESSAGES = Operation("anthropic.messages", "passthrough/model/anthropic-messages")
+ANTHROPIC_COUNT_TOKENS = Operation("anthropic.count_tokens", "passthrough/model/anthropic-count-tokens")
+
+
+def _of_gemini(format: str, method: str, word: str = "", *query: str, stream: bool = False) -> Operation:
+    """MLflow has one word for the first two methods, and none for the others."""
+    said = f"passthrough/model/gemini-{word or method}"
+    return Operation(format, said, f":{method}", names_model=False, query=frozenset(query), stream=stream)
+
+
+# By the word behind the model in the path. Without alt=sse a stream is a JSON array.
+GEMINI: Mapping[str, Operation] = {
+    operation.suffix[1:]: operation
+    for operation in (
+        _of_gemini("gemini.generate", "generateContent", "", "alt=sse"),
+        _of_gemini("gemini.generate", "streamGenerateContent", "generateContent", "alt=sse", stream=True),
+        _of_gemini("gemini.count_tokens", "countTokens"),
+        _of_gemini("gemini.embeddings", "embedContent"),
+        _of_gemini("gemini.embeddings", "batchEmbedContents"),
+    )
+}
 UNIFIED_CHAT = Operation("mlflow.chat", "unified/chat")
 UNIFIED_EMBEDDINGS = Operation("mlflow.embeddings", "unified/embeddings")
+
+
+def _of_a_response(what: str, suffix: str = "", method: str = "GET", *query: str) -> Operation:
+    said = frozenset(query)
+    return Operation("openai.responses.stored", f"passthrough/model/openai-responses-{what}", suffix, method, names_model=False, query=said)
+
+
+# What is done with a response that was made, by what stands behind its id in the path.
+OF_A_RESPONSE: Mapping[str, Sequence[Operation]] = {
+    "": (
+        _of_a_response("get", "", "GET", "include", "include[]", "include_obfuscation", "starting_after", "stream"),
+        _of_a_response("delete", "", "DELETE"),
+    ),
+    "/cancel": (_of_a_response("cancel", "/cancel", "POST"),),
+    "/input_items": (_of_a_response("input-items", "/input_items", "GET", "after", "before", "include", "include[]", "limit", "order"),),
+}
+RAW_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+_RAW = {method: Operation("raw", "proxy/raw", method=method, names_model=False, query=None) for method in RAW_METHODS}
 
 
 def _at(operation: Operation) -> Place:
@@ -54,23 +98,28 @@ _PLACES: Mapping[str, Place] = {
     "/v1/responses": _at(OPENAI_RESPONSES),
     "/v1/responses/compact": _at(OPENAI_COMPACTION),
     "/v1/messages": _at(ANTHROPIC_MESSAGES),
+    "/v1/messages/count_tokens": _at(ANTHROPIC_COUNT_TOKENS),
     "/gateway/openai/v1/chat/completions": _at(OPENAI_CHAT),
     "/gateway/openai/v1/completions": _at(OPENAI_COMPLETIONS),
     "/gateway/openai/v1/embeddings": _at(OPENAI_EMBEDDINGS),
     "/gateway/openai/v1/responses": _at(OPENAI_RESPONSES),
     "/gateway/openai/v1/responses/compact": _at(OPENAI_COMPACTION),
     "/gateway/anthropic/v1/messages": _at(ANTHROPIC_MESSAGES),
+    "/gateway/anthropic/v1/messages/count_tokens": _at(ANTHROPIC_COUNT_TOKENS),
     "/gateway/mlflow/v1/chat/completions": _at(UNIFIED_CHAT),
 }
 # The lists of models, each in its own clients' shape.
 MODELS, UNIFIED_MODELS = "/v1/models", "/gateway/mlflow/v1/models"
+GEMINI_MODELS = ("/v1beta/models", "/gateway/gemini/v1beta/models", "/gateway/gemini/v1/models")
 
 # Where clients of a format look for what is not served: they are told so in that format. MLflow's own paths are a 501, as all of MLflow's.
 _ABOUT: Sequence[tuple[str, str, int]] = (
     ("/v1/messages/", "anthropic.messages", 404),
+    ("/v1beta/", "gemini.generate", 404),
     ("/v1/", "openai.chat", 404),
     ("/gateway/openai/", "openai.chat", 501),
     ("/gateway/anthropic/", "anthropic.messages", 501),
+    ("/gateway/gemini/", "gemini.generate", 501),
     ("/gateway/mlflow/", "mlflow.chat", 501),
 )
 _OTLP = ("/v1/traces", "/v1/metrics", "/v1/logs")  # these are control's
@@ -78,9 +127,19 @@ _OTLP = ("/v1/traces", "/v1/metrics", "/v1/logs")  # these are control's
 _keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def place(path: str) -> Place | None:
-    """None: no call is meant."""
-    return _PLACES.get(path) or _invocations(path)
+def place(path: str, sent: bytes) -> Place | None:
+    """None: no call is meant. `path` is decoded, `sent` as it came over the wire."""
+    return _PLACES.get(path) or _gemini(path) or _invocations(path) or _response(path) or _proxied(path, sent)
+
+
+def listed(path: str) -> tuple[str | None, str | None] | None:
+    """For the lists of models: in which format, None where the client's own tells; and the one model that is meant, None for all."""
+    if path == UNIFIED_MODELS:
+        return "mlflow.chat", None
+    for root, format in ((MODELS, None), *((root, "gemini.generate") for root in GEMINI_MODELS)):
+        if path == root or path.startswith(root + "/"):
+            return format, path[len(root) + 1 :] or None
+    return None
 
 
 def about(path: str) -> tuple[str, int] | None:
@@ -97,6 +156,64 @@ def _invocations(path: str) -> Place | None:
         return None
     name = path[len(before) : -len(after)]
     return Place({"POST": UNIFIED_CHAT}, name) if name and "/" not in name else None
+
+
+def _gemini(path: str) -> Place | None:
+    """/v1beta/models/{endpoint}:{method}. Of a tuned model the name is `tunedModels/…`, for which there may be an alias."""
+    found = _GEMINI.fullmatch(path)
+    if found is None:
+        return None
+    return Place({"POST": GEMINI[found["method"]]}, found["name"] or found["tuned"])
+
+
+_GEMINI = re.compile(
+    r"/(?:gateway/gemini/)?v1(?:beta)?/(?:models/(?P<name>.+)|(?P<tuned>tunedModels/.+)):(?P<method>" + "|".join(GEMINI) + ")"
+)
+
+
+def _response(path: str) -> Place | None:
+    """/v1/responses/{id}, and what can be done with it"""
+    found = _RESPONSE.fullmatch(path)
+    if found is None or found["id"] in _NO_IDS:
+        return None
+    named = "/" + found["id"]
+    operations = {each.method: msgspec.structs.replace(each, suffix=named + each.suffix) for each in OF_A_RESPONSE[found["rest"]]}
+    return Place(operations, response_id=found["id"])
+
+
+# What may stand in an id is sent as it is: nothing of it means anything in a URL.
+_RESPONSE = re.compile(r"(?:/gateway/openai)?/v1/responses/(?P<id>[A-Za-z0-9][A-Za-z0-9_=.~-]{0,254})(?P<rest>|/cancel|/input_items)")
+_NO_IDS = frozenset({"compact", "input_tokens"})  # OpenAI's other operations at the place of an id
+
+
+def _proxied(path: str, sent: bytes) -> Place | None:
+    """/gateway/proxy/{endpoint}/{path}: the path goes on as it was sent, to be looked at where the endpoint's rules are known."""
+    if not path.startswith(_PROXY):
+        return None
+    # If the part before it was encoded too, no path is left, and that is refused.
+    rest = sent.decode("latin-1").removeprefix(_PROXY) if sent.startswith(_PROXY.encode()) else ""
+    name, slash, behind = rest.partition("/")
+    operations = {method: msgspec.structs.replace(operation, suffix=slash + behind) for method, operation in _RAW.items()}
+    return Place(operations, unquote(name))
+
+
+_PROXY = "/gateway/proxy/"
+
+
+def query_up(operation: Operation, sent: bytes) -> str:
+    """What of the query goes up."""
+    text = sent.decode("latin-1")
+    if operation.query is None or not text:
+        return text
+    said = parse_qsl(text, keep_blank_values=True)
+    return urlencode([(name, value) for name, value in said if name in operation.query or f"{name}={value}" in operation.query])
+
+
+def streams(operation: Operation, query: str) -> bool | None:
+    """Whether the operation is a stream, or the query asks for one; None: the body does."""
+    if operation.stream is not None:
+        return operation.stream
+    return ("stream", "true") in parse_qsl(query) if "stream" in (operation.query or ()) else None
 
 
 def invoked(body: bytes) -> tuple[Operation, Refusal | None]:

@@ -173,7 +173,7 @@ async def test_everything_else_goes_to_control(door: Door, path: str) -> None:
     assert door.forwarded == [path]
 
 
-@pytest.mark.parametrize("path", ["/v1/traces", "/gateway/gemini/v1beta/models/x:generateContent", "/v10/x", "/v1"])
+@pytest.mark.parametrize("path", ["/v1/traces", "/gateway/geminis/v1beta/models/x:generateContent", "/v10/x", "/v1"])
 async def test_what_only_looks_like_a_clients_path_goes_to_control(door: Door, path: str) -> None:
     await door.request("POST", path)
     assert door.forwarded == [path]
