@@ -227,9 +227,10 @@ class StreamBody:
             self._drained()
 
     def _drained(self) -> None:
-        self._fold()
-        self._call.settle_gone(client=True, http_status=self._status)
-        self._incoming.close()
+        if self._call.settled is None:
+            self._fold()
+            self._call.settle_gone(client=True, http_status=self._status)
+            self._incoming.close()
 
     def _fold(self) -> None:
         """Hands over what was said so far. Not after the settlement: it would change nothing."""

@@ -15,7 +15,7 @@ LARGEST = 4 << 20  # bytes of a body that is read for this: all the text that an
 
 # By the format that the provider was asked in: what of the request is read by the model, what of the plain answer it wrote.
 # missing: what costs no tokens (count_tokens, stored responses), and what nobody reads (raw)
-_PARTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+PARTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "openai.chat": (("messages", "tools", "functions", "response_format"), ("choices",)),
     "openai.completions": (("prompt", "suffix"), ("choices",)),
     "openai.responses": (("input", "instructions", "tools", "text"), ("output",)),
@@ -37,7 +37,7 @@ _NOT_TEXT = frozenset(
 
 def estimate(format: str, request: bytes, *, produced: int | None = None, answer: bytes | None = None) -> Usage:
     """Input and output, as far as they can be guessed. Known of the answer: the characters that it `produced`, or its body, or nothing."""
-    parts = _PARTS.get(format)
+    parts = PARTS.get(format)
     if parts is None:
         return Usage()
     asked, said = parts

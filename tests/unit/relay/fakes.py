@@ -4,11 +4,15 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from spangate.exchange import Caller, Content, Exchange, Inbound, Reply, Route, Target
+from spangate.exchange import Caller, Content, Exchange, Inbound, Maker, Reply, Route, Target
 from spangate.record.recorder import Recorder
+from spangate.relay.cooling import Cooling
+from spangate.relay.drain import Drains
 from spangate.relay.engine import Relay
+from spangate.relay.route import Routes
 from spangate.relay.streaming import CutOff, StreamBody
 from spangate.relay.upstream import Incoming, Outgoing, held
+from spangate.wire.problems import Refusal
 
 CALL_ID = "0194f0c2-0000-7000-8000-00000000000a"
 TRACE_ID = b"tr-0194f0c20000700080000000000000" + b"00a"
@@ -17,6 +21,7 @@ SSE = [(b"content-type", b"text/event-stream")]
 JSON = [(b"content-type", b"application/json")]
 
 PLAIN_LIMIT = 1000
+DRAIN_TOKENS = 100
 HANG = "hang"  # a piece that never comes
 
 
@@ -115,6 +120,22 @@ class FakeJournal:
             raise self.durable_fault
 
 
+@dataclass
+class FakeResponses:
+    known: dict[str, Maker] = field(default_factory=dict[str, Maker])
+    fault: Refusal | None = None
+    asked: list[str] = field(default_factory=list[str])
+
+    async def maker(self, response_id: str) -> Maker | None:
+        self.asked.append(response_id)
+        if self.fault is not None:
+            raise self.fault
+        return self.known.get(response_id)
+
+    def made(self, response_id: str, maker: Maker) -> None:
+        self.known[response_id] = maker
+
+
 TARGET = Target(
     model_definition_id="d-1",
     provider="openai",
@@ -172,19 +193,27 @@ class World:
     def __init__(
         self, status: int = 200, headers: Sequence[tuple[bytes, bytes]] = (), pieces: Sequence[bytes | Exception | str] = ()
     ) -> None:
+        self.routes = Routes(ROUTES)
         self.log: list[object] = []
         self.answer: FakeIncoming | Exception | str = FakeIncoming(status, headers, list(pieces), self.log)
         self.answers: list[FakeIncoming | Exception | str] = []  # to the attempts in their order, before `answer`
         self.transport = FakeTransport(self.log, lambda: self.answers.pop(0) if self.answers else self.answer)
         self.journal = FakeJournal(self.log)
+        self.responses = FakeResponses()
+        self.clock = Clock()
+        self.health = Cooling(clock=lambda: self.clock.now)
+        self.drains = Drains(seconds=5.0, tokens=DRAIN_TOKENS)
         self.relay = Relay(
-            routes=lambda: ROUTES,
+            routes=lambda: self.routes,
+            responses=self.responses,
             transport=self.transport,
             simulated=self.transport,
             journal=self.journal,
             record=Recorder,
+            health=self.health,
+            drains=self.drains,
             plain_limit=PLAIN_LIMIT,
-            clock=Clock(),
+            clock=self.clock,
             wall=lambda: 1_700_000_000.0,
             roll=lambda: 0.0,
             sleep=self.sleep,

@@ -277,3 +277,115 @@ def test_says_what_stands_in_the_way(targets: tuple[Target, ...], status: int, k
     with pytest.raises(Refusal) as refused:
         next(attempts(route(*targets), "openai.chat", 0.0, Budget(), Cooling()))
     assert (refused.value.status, refused.value.kind, refused.value.message) == (status, kind, message)
+
+
+# ---------------------------------------------------------------- who rests
+
+
+class Fared:
+    """Who rests, as the test says it, and what is told."""
+
+    def __init__(self, *resting: Target) -> None:
+        self.resting = {target.model for target in resting}
+        self.told: list[tuple[str, str, float]] = []
+
+    def rests(self, target: Target) -> bool:
+        return target.model in self.resting
+
+    def tried(self, target: Target) -> None:
+        self.told.append(("tried", target.model, 0.0))
+
+    def failed(self, target: Target, asked: float = 0.0) -> None:
+        self.told.append(("failed", target.model, asked))
+
+    def began(self, target: Target) -> None:
+        self.told.append(("began", target.model, 0.0))
+
+    def well(self, target: Target) -> None:
+        self.told.append(("well", target.model, 0.0))
+
+
+C = target("c", weight=2.0)
+
+
+@pytest.mark.parametrize(
+    ("targets", "resting", "roll", "order"),
+    [
+        ([A], [A], 0.0, [A]),
+        ([A, B], [A], 0.0, [B]),
+        ([A, B, C], [A], 0.3, [B]),
+        ([A, B, C], [A], 0.34, [C]),
+        ([A, B], [A, B], 0.9, [B]),
+        ([A, F1, F2], [A], 0.0, [F1, F2, A]),
+        ([A, F1, F2], [F1], 0.0, [A, F2, F1]),
+        ([A, F1, F2], [A, F1], 0.0, [F2, A, F1]),
+        ([A, F1, F2], [A, F1, F2], 0.0, [A, F1, F2]),
+        ([A, B, F1], [A], 0.0, [B, F1]),
+        ([A, B, F1], [A, B], 0.0, [F1, A]),
+        ([A, B, target("a", order=0)], [A], 0.0, [B, target("a", order=0)]),
+        ([F2, F1], [F1], 0.0, [F2, F1]),
+    ],
+    ids=[
+        "the only one is called all the same",
+        "the other primary",
+        "the others by their weights",
+        "and not by the first one's share",
+        "the usual draw when all rest",
+        "the fallbacks, and then it",
+        "a fallback last",
+        "who does not first, the others in their order",
+        "the usual order when all rest",
+        "the other primary, and no third",
+        "the fallback, then the primary that was drawn",
+        "a primary that is a fallback too is one still",
+        "fallbacks alone",
+    ],
+)
+def test_who_rests_is_passed_over(targets: list[Target], resting: list[Target], roll: float, order: list[Target]) -> None:
+    assert line(targets, roll, Fared(*resting)) == order
+
+
+def test_tells_how_each_attempt_went() -> None:
+    health = Fared()
+    schedule = attempts(route(A, F1, F2), "openai.chat", 0.0, Budget(), health)
+    next(schedule)
+    for said in (limited("30"), NO_KEY):
+        schedule.send(Outcome(said, NOW, 0.0))
+    with pytest.raises(StopIteration):
+        schedule.send(Outcome(WRONG, NOW, 0.0))
+    assert health.told == [
+        ("tried", "a", 0.0),
+        ("failed", "a", 30.0),
+        ("tried", "f1", 0.0),
+        ("failed", "f1", 0.0),
+        ("tried", "f2", 0.0),
+        ("well", "f2", 0.0),
+    ]
+
+
+@pytest.mark.parametrize(("format", "told"), [("openai.chat", "failed"), ("raw", "well"), ("openai.responses.stored", "well")])
+def test_what_the_client_looks_for_and_is_not_there_is_no_fault_of_the_target(format: str, told: str) -> None:
+    health = Fared()
+    schedule = attempts(route(target("a", formats=format)), format, 0.0, Budget(), health)
+    next(schedule)
+    with pytest.raises(StopIteration):
+        schedule.send(Outcome(UpstreamProblem(404, "not_found", "No."), NOW, 0.0))
+    assert [what for what, *_ in health.told] == ["tried", told]
+
+
+def test_one_that_came_to_rest_since_is_put_off_while_there_is_another() -> None:
+    health = Fared()
+    schedule = attempts(route(A, F1, F2), "openai.chat", 0.0, Budget(), health)
+    assert next(schedule).target is A
+    health.resting.add("f1")
+    assert [schedule.send(Outcome(NO_KEY, NOW, 0.0)).target for _ in range(2)] == [F2, F1]
+
+
+def test_a_provider_that_says_not_to_ask_again_is_not_asked_again() -> None:
+    final = UpstreamProblem(503, "overloaded", "Busy.")
+    final.again = False
+    assert tried(route(A, F1), final) == [("a", 0), ("f1", 0)]
+    assert cure(final) is Cure.elsewhere
+    wrong = UpstreamProblem(400, "invalid_request_error", "Wrong.")
+    wrong.again = False
+    assert cure(wrong) is Cure.nothing
