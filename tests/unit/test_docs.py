@@ -8,7 +8,8 @@ import pytest
 
 from spangate import config
 from spangate.cli.reference import reference as cli_reference
-from spangate.control.mlflow import endpoints, experiments, models, secrets, traces
+from spangate.control.mlflow import endpoints, experiments, models, provider_config, secrets, traces
+from spangate.providers.reference import reference as providers_reference
 from spangate.worker import operations
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +46,11 @@ def test_settings_page_is_what_the_settings_say() -> None:
     assert (ROOT / "docs/reference/settings.md").read_text() == config.reference(), "python -m spangate.config > docs/reference/settings.md"
 
 
+def test_providers_page_is_what_the_catalogue_says() -> None:
+    written = (ROOT / "docs/reference/providers.md").read_text()
+    assert written == providers_reference(), "python -m spangate.providers.reference > docs/reference/providers.md"
+
+
 def test_cli_page_is_what_the_commands_say() -> None:
     assert (ROOT / "docs/reference/cli.md").read_text() == cli_reference(), "python -m spangate.cli.reference > docs/reference/cli.md"
 
@@ -52,7 +58,7 @@ def test_cli_page_is_what_the_commands_say() -> None:
 def test_http_page_tells_of_every_management_route() -> None:
     served = {
         (operation.method, operation.path if operation.path.startswith("/api") else "/api" + operation.path)
-        for noun in (secrets, models, endpoints, experiments, traces)
+        for noun in (provider_config, secrets, models, endpoints, experiments, traces)
         for operation in noun.OPERATIONS
     }
     told = {(method, path) for method, path in routes() if "/mlflow/" in path and path.startswith("/api/")}

@@ -60,6 +60,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     usage_in_stream: Literal["always", "ask", "rejects"]
     auth_modes: tuple[AuthMode, ...]  # the first is the one that a secret means which names none
     base_url: str | None = None  # with its version segment; None: the secret's api_base must say
+    example_base: str | None = None  # what an api_base looks like, where there is no base_url to show it
     trims: tuple[str, ...] = ()  # ends of an api_base that the paths say already; the first that fits is cut off
     variants: tuple[Variant, ...] = ()  # the first whose field is set takes the place of `formats`
     headers: dict[str, str] = {}  # a client's own value of the same name wins; one whose field is not set is left out

@@ -138,6 +138,22 @@ def test_openai_is_told_whose_account_it_is_if_the_secret_says_it() -> None:
     assert found.headers == {"openai-organization": "org-1", "openai-project": "proj-1", "authorization": "Bearer k-1"}
 
 
+def test_gemini_has_its_model_in_the_path() -> None:
+    base = "https://generativelanguage.googleapis.com/v1beta"
+    model = f"{base}/models/gemini-2.5-flash"
+    assert access(catalog(), "gemini", {}, {"api_key": "k-1"}, model="gemini-2.5-flash") == Access(
+        urls={
+            **dict.fromkeys(("gemini.generate", "gemini.embeddings", "gemini.count_tokens"), model),
+            "openai.chat": f"{base}/openai/chat/completions",
+            "openai.embeddings": f"{base}/openai/embeddings",
+        },
+        base_url=base,
+        headers={"x-goog-api-key": "k-1"},
+        usage_in_stream="ask",
+        client_gone="drain",
+    )
+
+
 LOCAL = "http://127.0.0.1:11434/v1"
 
 
@@ -292,7 +308,11 @@ DATABRICKS = "https://w.cloud.databricks.com"
 def databricks(*, headers: dict[str, str], grant: ClientCredentials | None = None) -> Access:
     base = f"{DATABRICKS}/serving-endpoints"
     return Access(
-        urls={**openais(base), "anthropic.messages": f"{base}/anthropic/v1/messages"},
+        urls={
+            **openais(base),
+            "anthropic.messages": f"{base}/anthropic/v1/messages",
+            "gemini.generate": f"{base}/gemini/v1beta/models/dbx",
+        },
         base_url=DATABRICKS,
         headers=headers,
         grant=grant,
@@ -302,14 +322,14 @@ def databricks(*, headers: dict[str, str], grant: ClientCredentials | None = Non
 
 @pytest.mark.parametrize("base", [DATABRICKS, f"{DATABRICKS}/serving-endpoints"])
 def test_databricks_by_a_personal_token(base: str) -> None:
-    found = access(catalog(), "databricks", {"api_base": base, "auth_mode": "pat_token"}, {"api_key": "dapi-1"})
+    found = access(catalog(), "databricks", {"api_base": base, "auth_mode": "pat_token"}, {"api_key": "dapi-1"}, model="dbx")
     assert found == databricks(headers={"authorization": "Bearer dapi-1"})
 
 
 def test_databricks_by_a_service_principal() -> None:
     auth_config = {"api_base": f"{DATABRICKS}/serving-endpoints", "auth_mode": "oauth_m2m", "client_id": "c-1"}
     grant = ClientCredentials(url=f"{DATABRICKS}/oidc/v1/token", client_id="c-1", client_secret="s-1", scope="all-apis", client="basic")
-    assert access(catalog(), "databricks", auth_config, {"client_secret": "s-1"}) == databricks(headers={}, grant=grant)
+    assert access(catalog(), "databricks", auth_config, {"client_secret": "s-1"}, model="dbx") == databricks(headers={}, grant=grant)
 
 
 @pytest.mark.parametrize(

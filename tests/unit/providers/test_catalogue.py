@@ -55,6 +55,7 @@ def test_each_row_holds_together(provider: Provider) -> None:
         assert all(path.startswith("/") for path in paths.values())
     assert all(header == header.lower() for header in provider.headers)
     assert provider.base_url is None or not provider.base_url.endswith("/")
+    assert (provider.base_url is None) == (provider.example_base is not None)
     assert all(end.startswith("/") and not end.endswith("/") for end in provider.trims)
     # A row that only this machine can reach says so, and no other does.
     local = provider.base_url is not None and provider.base_url.startswith("http://127.0.0.1")
