@@ -1,6 +1,7 @@
 """The replay upstream's process: `python -m tests.upstream.server` prints its address, serves until its stdin closes.
 
-POST …/chat/completions, …/completions, …/embeddings, …/responses, …/responses/compact, …/messages, …/messages/count_tokens and
+POST …/chat/completions, …/completions, …/embeddings, …/responses, …/responses/compact, what belongs to …/responses/ID, …/messages,
+…/messages/count_tokens and
 …/models/MODEL:generateContent and its like, under any prefix.
 GET /stats: sums. GET /served?after=N: one row a call,
 in the order in which they were received whole. GET /requests/ID: the last request with that mark, byte for byte.
@@ -28,6 +29,7 @@ from .faults import FAULTS
 from .knobs import Knobs, knobs
 from .plays import Answer, Over, Pause, Scene, answer
 from .script import ID, Script, script
+from .stored import BACKGROUND, PATH, Shelf
 
 MODEL = re.compile(rb'"model"\s*:\s*"((?:[^"\\]|\\.)*)"')
 STREAM = re.compile(rb'"stream"\s*:\s*true')
@@ -85,6 +87,7 @@ class Books:
     def __init__(self) -> None:
         self.served: list[Served] = []
         self.kept: OrderedDict[str, tuple[list[tuple[bytes, bytes]], bytes, str]] = OrderedDict()
+        self.shelf = Shelf()
         self.connections = 0
         self.open_connections = 0
 
@@ -184,6 +187,9 @@ class Connection(asyncio.Protocol):
         method = self.parser.get_method()
         self.reset()
         path = url.partition(b"?")[0]
+        if (kept := PATH.search(path)) is not None:
+            self.look_up(method, kept, url, headers)
+            return
         if method == b"GET":
             self.answer_about(path, url)
             return
@@ -210,10 +216,33 @@ class Connection(asyncio.Protocol):
         else:
             self.write_json(404, {"error": {"message": "not found"}})
 
-    def write_json(self, status: int, value: object) -> None:
+    def write_json(self, status: int, value: object, row: Served | None = None) -> None:
         body = json.dumps(value).encode()
         if self.transport is not None:
-            self.transport.write(head(status, ((b"content-type", b"application/json"),), b"-", len(body)) + body)
+            request_id = b"-" if row is None else row.request_id.encode()
+            self.transport.write(head(status, ((b"content-type", b"application/json"),), request_id, len(body)) + body)
+        if row is not None:
+            row.outcome = "whole" if status == 200 else "refused"
+
+    def look_up(self, method: bytes, kept: re.Match[bytes], url: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        """A response that an earlier call made."""
+        books = self.books
+        said = books.shelf.answer(method, kept["id"].decode(), kept["rest"], url.partition(b"?")[2])
+        n = len(books.served) + 1
+        given_in, given_out = said.asked.tokens if said.status == 200 else (0, 0)
+        stream = bool(said.frames)
+        row = Served(n, said.id, "openai.responses.stored", said.model, stream, said.status, given_in, given_out, time.time())
+        row.request_id, row.reported = f"req_{n:08d}", said.reported
+        books.served.append(row)
+        books.kept[said.id] = (headers, b"", url.decode("latin-1"))
+        self.row = row
+        if not stream or self.transport is None:
+            self.write_json(said.status, said.value, row)
+            return
+        joined = b"".join(chunked(frame) for frame in said.frames)
+        sse = ((b"content-type", b"text/event-stream"),)
+        self.transport.write(head(200, sse, row.request_id.encode(), None) + joined + b"0\r\n\r\n")
+        row.outcome = "whole"
 
     # what we serve
     def serve(self, format: str, url: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
@@ -253,6 +282,12 @@ class Connection(asyncio.Protocol):
             row.fault = asked.fault
             self.task = asyncio.get_running_loop().create_task(self.act(row, FAULTS[asked.fault].edit(answer(scene))))
             return
+        if format == "openai.responses" and asked.status == 200:
+            background = BACKGROUND.search(body) is not None
+            books.shelf.keep(asked, model.partition(";")[0], background=background, told=stream or not background)
+            if background and not stream:
+                self.write_json(200, books.shelf.begun(asked, model), row)
+                return
         # The id leaves the key, so that a thousand calls of one kind share one script; the counts stay in it.
         kind = msgspec.structs.replace(asked, id="", input=given_in, output=given_out, base64=BASE64.search(body) is not None)
         ask = format not in ON_REQUEST or ASK.search(body) is not None

@@ -190,8 +190,11 @@ def _proxied(path: str, sent: bytes) -> Place | None:
     """/gateway/proxy/{endpoint}/{path}: the path goes on as it was sent, to be looked at where the endpoint's rules are known."""
     if not path.startswith(_PROXY):
         return None
+    named = path.removeprefix(_PROXY).partition("/")[0]
+    if not named:
+        return None
     # If the part before it was encoded too, no path is left, and that is refused.
-    rest = sent.decode("latin-1").removeprefix(_PROXY) if sent.startswith(_PROXY.encode()) else ""
+    rest = sent.decode("latin-1").removeprefix(_PROXY) if sent.startswith(_PROXY.encode()) else named
     name, slash, behind = rest.partition("/")
     operations = {method: msgspec.structs.replace(operation, suffix=slash + behind) for method, operation in _RAW.items()}
     return Place(operations, unquote(name))

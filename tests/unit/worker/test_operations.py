@@ -107,7 +107,11 @@ def test_the_raw_proxy_hands_on_the_path_as_it_was_sent(method: str) -> None:
     assert query_up(operation, b"a=1&key=2") == "a=1&key=2", "it is looked at where it is sent"
 
 
-@pytest.mark.parametrize("sent", ["/gateway%2Fproxy/chat/files", "/gateway/proxy/chat", "/gateway/proxy/"])
+@pytest.mark.parametrize("sent", ["/gateway%2Fproxy/chat/files", "/gateway/proxy/chat"])
 def test_a_raw_path_that_is_not_there_as_it_was_sent_is_none(sent: str) -> None:
-    operation, _, _ = found("GET", "/gateway/proxy/chat/files", sent)
-    assert operation.suffix == ""
+    operation, endpoint, _ = found("GET", "/gateway/proxy/chat/files", sent)
+    assert (operation.suffix, endpoint) == ("", "chat")
+
+
+def test_the_raw_proxy_needs_an_endpoint() -> None:
+    assert place("/gateway/proxy/", b"/gateway/proxy/") is None
