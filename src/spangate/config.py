@@ -80,11 +80,23 @@ class Settings(BaseModel):
     connect_timeout: float = Field(10.0, gt=0, description="Seconds to reach a provider.")
     first_byte_timeout: float = Field(120.0, gt=0, description="Seconds until the head of a provider's answer.")
     idle_timeout: float = Field(60.0, gt=0, description="Seconds between two pieces of a streamed answer.")
-    total_timeout: float = Field(900.0, gt=0, description="Seconds for a call as a whole: all its attempts, the pauses between them, and the answer.")
+    total_timeout: float = Field(
+        900.0, gt=0, description="Seconds for a call as a whole: all its attempts, the pauses between them, and the answer."
+    )
     drain_seconds: float = Field(
         30.0, ge=0, description="Seconds that an answer is read on for its usage after its client left, where the policy is `drain`."
     )
     drain_tokens: int = Field(4096, ge=0, description="Output tokens, by estimate, that are still read then.")
+    journal_reserve: ByteSize = Field(
+        ByteSize(8 * MIB),
+        ge=0,
+        description="Bytes of the disk that each worker holds back for the records of open calls, for when it runs full.",
+    )
+    disk_low: ByteSize = Field(
+        ByteSize(128 * MIB),
+        ge=0,
+        description="With less than this free on the journals' disk, calls are recorded without what was said in them.",
+    )
     fsync_interval: float = Field(0.02, gt=0, description="Seconds between two syncs of the journal to the disk.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What goes to the log on stderr.")
     log_format: Literal["text", "json"] = Field("text", description="`json`: one object a line, for machines.")

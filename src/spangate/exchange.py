@@ -353,6 +353,9 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     response_truncated: bool = False
 
 
+LEFT_OUT = Content(request_truncated=True, response_truncated=True)  # there was no room for it on the journal's disk
+
+
 class TraceEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What a list of traces shows and cannot derive from the exchange without the content.
 

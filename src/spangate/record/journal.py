@@ -26,7 +26,9 @@ from typing import NamedTuple, cast
 import google_crc32c
 import msgspec
 
-from spangate.exchange import Begun, Content, Exchange, JournalRecord, Resumed, Settled
+from spangate.exchange import LEFT_OUT, Begun, Content, Exchange, JournalRecord, Resumed, Settled
+
+from .room import FULL, Room, allocate
 
 if google_crc32c.implementation != "c":  # the pure Python fallback takes milliseconds for what takes microseconds
     raise ImportError("google-crc32c has no C extension here; install it from a wheel for this platform")
@@ -101,6 +103,14 @@ class Disk:
     def close(self, fd: int) -> None:
         os.close(fd)
 
+    def free(self, directory: Path) -> int:
+        """Bytes that this process may still write there."""
+        about = os.statvfs(directory)
+        return about.f_bavail * about.f_frsize
+
+    def allocate(self, directory: Path, size: int) -> int:
+        return allocate(directory, size)
+
 
 class SegmentFile(NamedTuple):
     """A segment by its name."""
@@ -132,6 +142,7 @@ class FileJournal:
 
     No file is made before the first record. Unless `strict`, written records reach the disk within `fsync_interval` seconds.
     In strict mode a sync starts as soon as somebody waits for it, and whoever comes meanwhile shares the next one.
+    `reserve` bytes of the disk are held back for the settling of calls that have begun; with less than `low` free, content is left out.
     """
 
     def __init__(
@@ -142,6 +153,8 @@ class FileJournal:
         fsync_interval: float = 0.02,
         process_id: str | None = None,
         segment_limit: int = SEGMENT_LIMIT,
+        reserve: int = 0,
+        low: int = 0,
         disk: Disk | None = None,
     ) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -153,6 +166,7 @@ class FileJournal:
         self._interval = fsync_interval
         self._limit = segment_limit
         self._disk = disk or Disk()
+        self.room = Room(directory, self._disk, reserve=reserve, low=low)
         self._number = 0
         self._fd: int | None = None
         self._size = 0  # of the current segment, whole records only
@@ -169,19 +183,26 @@ class FileJournal:
         self._thread: threading.Thread | None = None
 
     def begin(self, exchange: Exchange) -> None:
+        self.room.look()
+        if self.room.full:
+            raise OSError(errno.ENOSPC, "the journal's disk has no room for another call")
         self._append(Begun(seq=self.seq + 1, exchange=exchange))
 
     def resume(self, exchange: Exchange) -> None:
         self._append(Resumed(seq=self.seq + 1, exchange=exchange))
 
     def settle(self, exchange: Exchange, content: Content | None) -> None:
-        try:
-            self._append(Settled(seq=self.seq + 1, exchange=exchange, content=content))
-        except OSError:
+        if content is not None and not self.room.low:
             # A full disk often has room for a small record yet: the bill goes before the bodies.
-            if content is None:
+            with contextlib.suppress(OSError):
+                self._append(Settled(seq=self.seq + 1, exchange=exchange, content=content))
+                return
+        bare = None if content is None else LEFT_OUT
+        try:
+            self._append(Settled(seq=self.seq + 1, exchange=exchange, content=bare))
+        except OSError as error:
+            if error.errno not in FULL or not self.room.release():
                 raise
-            bare = Content(request_truncated=True, response_truncated=True)
             self._append(Settled(seq=self.seq + 1, exchange=exchange, content=bare))
 
     async def durable(self) -> None:
@@ -210,6 +231,7 @@ class FileJournal:
             self._thread.join()
             self._thread = None
         self._sync()
+        self.room.close()
         if self._fd is not None:
             self._disk.close(self._fd)
             self._fd = None

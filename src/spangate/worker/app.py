@@ -45,6 +45,8 @@ KEEP_ALIVE = 75  # s that a client's idle connection is kept; longer than the SD
 PAY_PAUSE = 1.0  # s
 GAUGE_PAUSE = 1.0  # s
 READY_PAUSE = 0.05  # s between two looks whether a call could be served yet
+NO_ROOM = "journal: the disk is full, no new calls are taken"
+LITTLE_ROOM = "journal: the disk is nearly full, what is said in calls is not kept"
 LAST_WORDS = 2.0  # s for calls that were cut at the end of grace to settle
 
 
@@ -61,7 +63,13 @@ async def serve(settings: Settings, listener: socket.socket, ready_fd: int | Non
     allow_private = settings.allow_private_upstreams
     snapshots = Snapshots(settings.snapshot_file, keyring, catalog(), allow_private=allow_private, admin=admin_key(settings))
     snapshots.refresh()
-    journal = FileJournal(settings.journals_dir, strict=settings.strict, fsync_interval=settings.fsync_interval)
+    journal = FileJournal(
+        settings.journals_dir,
+        strict=settings.strict,
+        fsync_interval=settings.fsync_interval,
+        reserve=int(settings.journal_reserve),
+        low=int(settings.disk_low),
+    )
     owing = OwingJournal(journal)
     numbers = Numbers(settings.metrics_dir, "worker")
     count = CallNumbers(numbers)
@@ -96,8 +104,10 @@ async def serve(settings: Settings, listener: socket.socket, ready_fd: int | Non
 
     async def ready() -> tuple[bool, list[str]]:
         known = snapshots.version is not None
-        full = unwritable(settings.journals_dir)
-        faults = [snapshots.fault, full, None if known else "snapshot: none was published yet"]
+        journal.room.look()
+        full = unwritable(settings.journals_dir) or (NO_ROOM if journal.room.full else None)
+        low = LITTLE_ROOM if journal.room.low and not full else None
+        faults = [snapshots.fault, full, low, None if known else "snapshot: none was published yet"]
         degraded = [fault for fault in faults if fault] + await forward.degraded(settings.admin_key)
         return known and not full, degraded
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spangate.exchange import Begun, Content, Exchange, JournalRecord, Resumed, Settled, Status
-from spangate.record import journal
+from spangate.exchange import LEFT_OUT, Begun, Content, Exchange, JournalRecord, Resumed, Settled, Status
+from spangate.record import journal, room
 from spangate.record.journal import Corrupt, Disk, FileJournal, Newer, Torn, read_segment, segment_path, segments
 
 PROCESS = "0194f0c2-0000-7000-8000-000000000001"
@@ -508,3 +508,111 @@ def test_has_each_answered_record_after_kill_9(tmp_path: Path, answers: int) -> 
     assert kept == list(range(1, len(kept) + 1))
     assert kept[: len(answered)] == answered
     assert not any(locked(segment.path) for segment in segments(tmp_path))
+
+
+# ---------------------------------------------------------------- a disk that runs full
+
+
+class Small(Disk):
+    """A disk with so much room, shared by the segments and the reserve. A write may be cut short, as on a real one."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.reserved = 0
+
+    def free(self, directory):
+        return self.room
+
+    def allocate(self, directory, size):
+        if self.room < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.room -= size
+        self.reserved = size
+        return os.open(os.devnull, os.O_RDONLY)
+
+    def close(self, fd):
+        if self.reserved and os.fstat(fd).st_rdev == os.stat(os.devnull).st_rdev:
+            self.room, self.reserved = self.room + self.reserved, 0
+        super().close(fd)
+
+    def write(self, fd, data):
+        if self.room <= 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        done = super().write(fd, data[: self.room])
+        self.room -= done
+        return done
+
+    def truncate(self, fd, size):
+        self.room += os.fstat(fd).st_size - size
+        super().truncate(fd, size)
+
+
+SAID = Content(request=b"x" * 5000, response=b"y" * 5000)
+
+
+def test_leaves_out_what_was_said_when_the_disk_has_little_room(tmp_path: Path) -> None:
+    log = FileJournal(tmp_path, disk=Small(1 << 20), low=2 << 20)
+    log.begin(exchange(1))
+    log.settle(exchange(1), SAID)
+    log.settle(exchange(2), None)
+    log.close()
+    assert all_records(tmp_path)[1:] == [
+        Settled(seq=2, exchange=exchange(1), content=LEFT_OUT),
+        Settled(seq=3, exchange=exchange(2)),
+    ]
+
+
+@pytest.mark.parametrize("room", range(30_000, 60_000, 1009))
+def test_on_a_full_disk_every_call_that_began_is_settled_and_no_other_begins(tmp_path: Path, room: int) -> None:
+    """Wherever in a write the room ends."""
+    disk = Small(room)
+    log = FileJournal(tmp_path, disk=disk, reserve=12_000)
+    begun: list[int] = []
+    for no in range(1, 100):
+        try:
+            log.begin(exchange(no, status=Status.unknown))
+        except OSError:
+            break
+        begun.append(no)
+        if no % 2 == 0 and no < 8:
+            log.settle(exchange(no), SAID)
+    else:
+        pytest.fail("the disk was never full")
+    disk.room = min(disk.room, 40)  # others write too
+    waiting = [no for no in begun if no % 2 or no >= 8][:20]
+    for no in waiting:
+        log.settle(exchange(no), SAID)
+    assert log.room.full
+    with pytest.raises(OSError, match="no room"):
+        log.begin(exchange(100))
+    log.close()
+    records = all_records(tmp_path)
+    assert [record.seq for record in records] == list(range(1, len(records) + 1))
+    settled = [record for record in records if isinstance(record, Settled)]
+    assert {record.exchange.call_id for record in settled} >= {exchange(no).call_id for no in waiting}
+    assert {record.content for record in settled} <= {SAID, LEFT_OUT}
+
+
+def test_takes_calls_again_when_there_is_room_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "PAUSE", 0.0)
+    disk = Small(50_000)
+    log = FileJournal(tmp_path, disk=disk, reserve=12_000)
+    log.begin(exchange(1))
+    disk.room = 10
+    log.settle(exchange(1), SAID)
+    with pytest.raises(OSError, match="no room"):
+        log.begin(exchange(2))
+    disk.room = 50_000
+    log.begin(exchange(2))
+    log.settle(exchange(2), SAID)
+    log.close()
+    assert [record.content for record in all_records(tmp_path) if isinstance(record, Settled)] == [LEFT_OUT, SAID]
+
+
+def test_a_disk_that_is_broken_and_not_full_does_not_cost_the_reserve(tmp_path: Path) -> None:
+    log = FileJournal(tmp_path, disk=Failing("write", at=3, code=errno.EIO, always=True), reserve=1 << 20)
+    log.begin(exchange(1))
+    with pytest.raises(OSError, match="Input/output"):
+        log.settle(exchange(1), SAID)
+    assert not log.room.full
+    log.close()
