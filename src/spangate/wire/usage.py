@@ -51,9 +51,9 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def later(before: Usage, after: Usage) -> Usage:
     """Of two reports of one answer the later one counts, and nothing is added up; but one that says nothing takes nothing back."""
-    if after.known or not before.known:
+    if after.known:
         return after
-    return msgspec.structs.replace(before, invalid=tuple(dict.fromkeys((*before.invalid, *after.invalid))))
+    return msgspec.structs.replace(before if before.known else after, invalid=tuple(dict.fromkeys((*before.invalid, *after.invalid))))
 
 
 def count(value: object) -> int | None:

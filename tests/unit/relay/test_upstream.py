@@ -1,14 +1,19 @@
 """HttpTransport against a real socket that answers with the bytes it is told to."""
 
 import asyncio
+import math
 import socket
 import ssl
+import struct
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import aiohttp
+import msgspec
 import pytest
 
+from spangate.exchange import EndpointSettings
 from spangate.relay.upstream import HttpTransport, Outgoing, Timeouts, public, public_socket, unreached
 from spangate.wire.problems import Interrupted, Problem, Refusal, UpstreamProblem
 
@@ -456,3 +461,95 @@ def test_a_url_that_cannot_be_called() -> None:
 
 def _key() -> aiohttp.client_reqrep.ConnectionKey:
     return aiohttp.client_reqrep.ConnectionKey("h", 443, True, True, None, None, None)
+
+
+# ---------------------------------------------------------------- a call's own times
+
+
+def limited(it: Provider, *, deadline: float = math.inf, **timeouts: float) -> Outgoing:
+    return msgspec.structs.replace(outgoing(it), timeouts=Timeouts(**timeouts), deadline=deadline)
+
+
+async def test_a_calls_own_timeouts_come_before_the_transports() -> None:
+    async with provider(answering()) as it, transport(Timeouts(first_byte=60)) as http:
+        found = await problem(http.send(limited(it, first_byte=0.05)))
+        assert (found.kind, found.message) == ("upstream_first_byte_timeout", "127.0.0.1 did not begin to answer within 0.05 seconds.")
+    begun = answering(OK + b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n")
+    async with provider(begun) as it, transport(Timeouts(idle=60)) as http:
+        found = await problem(whole(await http.send(limited(it, idle=0.05))))
+        assert found.kind == "upstream_idle_timeout"
+
+
+async def test_what_cuts_a_silent_answer_is_told_from_what_cuts_the_call() -> None:
+    async with provider(answering()) as it, transport() as http:
+        found = await problem(http.send(limited(it, deadline=time.monotonic() + 0.05, total=7.0)))
+        assert (type(found), found.status, found.kind) == (UpstreamProblem, 504, "upstream_total_timeout")
+        assert "7 seconds" in found.message
+        await asyncio.wait_for(it.closed.wait(), 5)
+
+
+async def test_what_is_left_of_the_call_is_all_that_an_attempt_has() -> None:
+    begun = answering(OK + b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n")
+    async with provider(begun) as it, transport() as http:
+        answer = await http.send(limited(it, deadline=time.monotonic() + 0.3, total=60.0))
+        assert await answer.piece() == b"abc"
+        found = await problem(answer.piece())
+        assert (type(found), found.kind) == (Interrupted, "upstream_total_timeout")
+
+
+async def test_a_call_whose_time_is_over_sends_nothing_more() -> None:
+    async with provider(answering(OK + b"content-length: 2\r\n\r\n{}")) as it, transport() as http:
+        found = await problem(http.send(limited(it, deadline=time.monotonic() - 1, total=60.0)))
+        assert found.kind == "upstream_total_timeout"
+
+
+@pytest.mark.parametrize(
+    ("said", "in_force"),
+    [
+        (EndpointSettings(), Timeouts(connect=1, first_byte=2, idle=3, total=4)),
+        (EndpointSettings(connect_timeout=9), Timeouts(connect=9, first_byte=2, idle=3, total=4)),
+        (EndpointSettings(first_byte_timeout=9), Timeouts(connect=1, first_byte=9, idle=3, total=4)),
+        (EndpointSettings(idle_timeout=9), Timeouts(connect=1, first_byte=2, idle=9, total=4)),
+        (EndpointSettings(total_timeout=9), Timeouts(connect=1, first_byte=2, idle=3, total=9)),
+    ],
+)
+def test_an_endpoint_says_only_what_differs(said: EndpointSettings, in_force: Timeouts) -> None:
+    assert Timeouts(connect=1, first_byte=2, idle=3, total=4).within(said) == in_force
+
+
+# ---------------------------------------------------------------- an answer that does not wait for the request's end
+
+
+REFUSED = b"HTTP/1.1 413 Payload Too Large\r\ncontent-type: application/json\r\ncontent-length: 2\r\n"
+
+
+@pytest.mark.parametrize("then", ["reads on", "closes", "resets", "waits"])
+async def test_an_answer_before_the_whole_request_was_read_is_the_answer(then: str) -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(REFUSED + b"connection: close\r\n\r\n{}")
+        await writer.drain()
+        if then == "closes":
+            writer.close()
+        elif then == "resets":
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.close()
+        elif then == "waits":
+            await asyncio.sleep(0.3)
+
+    async with provider(script) as it, transport() as http:
+        answer = await http.send(outgoing(it, bytes(16 << 20)))
+        assert (answer.status, await whole(answer)) == (413, b"{}")
+
+
+async def test_a_connection_whose_request_was_not_read_to_its_end_carries_no_other() -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(REFUSED + b"\r\n{}" if it.connections == 1 else OK + b"content-length: 2\r\n\r\n[]")
+        await writer.drain()
+        await asyncio.sleep(0.3)
+
+    async with provider(script) as it, transport() as http:
+        assert await whole(await http.send(outgoing(it, bytes(16 << 20)))) == b"{}"
+        assert await whole(await http.send(outgoing(it))) == b"[]"
+        assert it.connections == 2

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spangate.wire import counting
 from spangate.wire.formats import anthropic_messages, openai_chat, openai_embeddings, openai_responses
-from spangate.wire.usage import CEILING, Usage, count
+from spangate.wire.usage import CEILING, Usage, count, later
 
 
 @pytest.mark.parametrize(
@@ -206,3 +206,20 @@ def test_totals() -> None:
     assert Usage(output=0).known
     assert Usage(input=0).known
     assert not Usage(cache_read=1).known
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept"),
+    [
+        (Usage(), Usage(input=3), Usage(input=3)),
+        (Usage(input=3, output=1), Usage(input=3, output=2), Usage(input=3, output=2)),
+        (Usage(input=3, output=2), Usage(input=3, output=1), Usage(input=3, output=1)),
+        (Usage(input=3, output=2, reasoning=1), Usage(input=4), Usage(input=4)),
+        (Usage(input=3, output=2), Usage(), Usage(input=3, output=2)),
+        (Usage(input=3, output=2), Usage(cache_read=0), Usage(input=3, output=2)),
+        (Usage(input=3, invalid=("output",)), Usage(invalid=("usage", "output")), Usage(input=3, invalid=("output", "usage"))),
+        (Usage(invalid=("usage",)), Usage(cache_read=0), Usage(cache_read=0, invalid=("usage",))),
+    ],
+)
+def test_of_two_reports_the_later_counts_unless_it_says_nothing(before: Usage, after: Usage, kept: Usage) -> None:
+    assert later(before, after) == kept
