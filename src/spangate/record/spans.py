@@ -12,10 +12,10 @@ from typing import cast
 
 import msgspec
 
-from spangate.exchange import AttemptRecord, Content, Exchange, Fault, Status, TraceEntry, trace_id
+from spangate.exchange import LEFT_OUT, AttemptRecord, Content, Exchange, Fault, Status, TraceEntry, trace_id
 from spangate.providers import catalog
 from spangate.wire import lenient
-from spangate.wire.usage import Usage
+from spangate.wire.usage import Provenance
 
 PREVIEW = 1000  # characters; MLflow's limit
 UNIFIED = "unified/"
@@ -31,6 +31,10 @@ _OPERATIONS = {
     "gemini.generate": "generate_content",
     "gemini.embeddings": "embeddings",
     "gemini.count_tokens": "count_tokens",  # a word of ours: OpenTelemetry has none
+    "anthropic.count_tokens": "count_tokens",
+    # No model is asked, or nobody knows: no operation is said.
+    "openai.responses.stored": None,
+    "raw": None,
 }
 _WORDS = {
     Status.error: "The provider answered with an error.",
@@ -110,7 +114,7 @@ def trace_info(
         "mlflow.gateway.caller": exchange.agent,
         "mlflow.auth.username": exchange.caller,
         "mlflow.auth.userId": exchange.caller_id,
-        "mlflow.trace.tokenUsage": _json(_token_usage([attempt.usage for attempt in exchange.attempts])),
+        "mlflow.trace.tokenUsage": _json(_token_usage(exchange.attempts)),
         "mlflow.traceInputs": request_preview,
         "mlflow.traceOutputs": response_preview,
         "mlflow.trace_schema.version": "3",
@@ -194,6 +198,7 @@ def _root(exchange: Exchange, content: Content | None, outputs: object, experime
                 "spangate.request_bytes": exchange.request_bytes,
                 "spangate.caller": exchange.caller,
                 "spangate.time_to_first_token_ms": _ms(exchange.first_token),
+                "spangate.content": "not kept: disk" if content == LEFT_OUT else None,
                 "spangate.request_truncated": (content is not None and content.request_truncated) or None,
                 "spangate.response_truncated": (content is not None and content.response_truncated) or None,
             }
@@ -206,6 +211,7 @@ def _root(exchange: Exchange, content: Content | None, outputs: object, experime
 
 def _child(exchange: Exchange, attempt: AttemptRecord, outputs: object) -> Span:
     usage = attempt.usage
+    counted = attempt.provenance is not Provenance.estimated  # what we guessed has names of its own: nobody takes it for a count
     ok = attempt.status is Status.ok
     end = exchange.received_at + (attempt.ended if attempt.ended is not None else max(_length(exchange), _latest(attempt)))
     faults = _faults(attempt.status, attempt.fault, end)
@@ -230,15 +236,15 @@ def _child(exchange: Exchange, attempt: AttemptRecord, outputs: object) -> Span:
                 "mlflow.spanOutputs": outputs
                 if attempt is exchange.attempts[-1] and not exchange.request_type.startswith(UNIFIED)
                 else None,
-                "mlflow.chat.tokenUsage": _token_usage([usage]),
+                "mlflow.chat.tokenUsage": _token_usage([attempt]),
                 "gen_ai.operation.name": _OPERATIONS.get(attempt.format, "chat"),
                 "gen_ai.provider.name": attempt.provider if provider is None else provider.names.otel,
                 "gen_ai.request.model": attempt.model,
                 "gen_ai.response.model": attempt.response_model,
                 "gen_ai.response.id": attempt.response_id,
                 "gen_ai.response.finish_reasons": None if attempt.stop_reason is None else [attempt.stop_reason],
-                "gen_ai.usage.input_tokens": usage.input,
-                "gen_ai.usage.output_tokens": usage.output,
+                "gen_ai.usage.input_tokens": usage.input if counted else None,
+                "gen_ai.usage.output_tokens": usage.output if counted else None,
                 "gen_ai.usage.cache_read.input_tokens": usage.cache_read,
                 "gen_ai.usage.cache_creation.input_tokens": usage.cache_write,
                 "error.type": None if attempt.fault is None else attempt.fault.kind,
@@ -252,6 +258,8 @@ def _child(exchange: Exchange, attempt: AttemptRecord, outputs: object) -> Span:
                 "spangate.time_to_head_ms": _between(attempt.started, attempt.headed),
                 "spangate.time_to_first_token_ms": _between(attempt.started, attempt.first_token),
                 "spangate.usage.provenance": attempt.provenance.value,
+                "spangate.usage.estimated_input": None if counted else usage.input,
+                "spangate.usage.estimated_output": None if counted else usage.output,
                 "spangate.usage.cache_write_5m": usage.cache_write_5m,
                 "spangate.usage.cache_write_1h": usage.cache_write_1h,
                 "spangate.usage.reasoning": usage.reasoning,
@@ -297,10 +305,10 @@ def _operation(exchange: Exchange) -> dict[str, object]:
     return {"action": operation}
 
 
-def _token_usage(usages: Sequence[Usage]) -> dict[str, int] | None:
-    """MLflow's keys; what nobody said has no key. `input_tokens` includes the cached ones, here as there."""
+def _token_usage(attempts: Sequence[AttemptRecord]) -> dict[str, int] | None:
+    """MLflow's keys; what nobody said has no key, nor has a guess of ours. `input_tokens` includes the cached ones, here as there."""
     sums: dict[str, int] = {}
-    for usage in usages:
+    for usage in (attempt.usage for attempt in attempts if attempt.provenance is not Provenance.estimated):
         for key, tokens in (
             ("input_tokens", usage.input),
             ("output_tokens", usage.output),
@@ -377,7 +385,7 @@ def _text(content: object) -> str:
     if isinstance(content, str):
         return content
     parts = [lenient.mapping(part) or {} for part in _list(content)]
-    spoken = [part for part in parts if part.get("type", "text") in _TEXTS and not part.get("thought")]
+    spoken = [part for part in parts if lenient.text(part.get("type", "text")) in _TEXTS and not part.get("thought")]
     texts = (part.get("refusal") if part.get("type") == "refusal" else part.get("text") for part in spoken)
     return "\n".join(text for text in map(lenient.text, texts) if text)
 

@@ -208,7 +208,7 @@ class Relay:
             if not 200 <= incoming.status < 300:
                 return await self._said_no(call, plan, incoming, headers)
             if plan.format == raw.NAME:
-                return self._passed(call, incoming, headers)
+                return self._passed(call, plan, incoming, headers)
             if streamed(headers, plan.format, asked=plan.stream) and call.format is not mlflow_embeddings:
                 return await self._stream(call, plan, incoming, headers)
             return await self._plain(call, plan, incoming, headers)
@@ -295,8 +295,10 @@ class Relay:
         )
         return reply(incoming.status, [*headers_down(headers), (b"cache-control", b"no-cache"), *call.headers], body)
 
-    def _passed(self, call: Call, incoming: Incoming, headers: dict[bytes, bytes]) -> Reply:
+    def _passed(self, call: Call, plan: Plan, incoming: Incoming, headers: dict[bytes, bytes]) -> Reply:
         """Bytes that nobody reads, as they come; of what people can read the head is kept."""
+        self._health.began(plan.target)
+        call.answering(plan.target, Usage)
         readable = call.traced and raw.readable(headers.get(b"content-type", b""))
         stream = Passthrough(raw.decoder(self._content_limit if readable else 0), call.event)
         named = [*headers_down(headers, typed=b"content-type" in headers), *call.headers]

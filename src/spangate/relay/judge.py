@@ -1,11 +1,11 @@
 """What a provider's answer is, from its head and its first frame, before the client has seen anything of it."""
 
 from collections.abc import Mapping
-from typing import cast
 
 from spangate.exchange import Faulted
 from spangate.wire import lenient
 from spangate.wire.events import Failed
+from spangate.wire.formats.openai_chat import objects
 from spangate.wire.problems import UpstreamProblem
 
 # The statuses that the providers give these words when they can still give a status.
@@ -52,9 +52,8 @@ def shaped(body: bytes, format: str) -> bool:
         said = lenient.parse(body)
     except (ValueError, RecursionError):
         return False
-    if format in _ARRAYS and isinstance(said, list) and len(items := cast("list[object]", said)) == 1:
-        said = items[0]
-    refusal = lenient.mapping(said)
+    items = objects(said) if format in _ARRAYS else []
+    refusal = items[0] if len(items) == 1 else lenient.mapping(said)
     return refusal is not None and lenient.mapping(refusal.get("error")) is not None
 
 

@@ -202,6 +202,11 @@ def test_counts_the_last_report() -> None:
 def test_takes_an_estimate_only_where_nothing_was_said() -> None:
     estimate = Counted(Usage(output=3), Provenance.estimated)
     assert fold(*HAPPY[:3], estimate).exchange().attempts[0].usage == Usage(output=3)
+    begun = Counted(Usage(input=7, cache_read=2), Provenance.reported)
+    partly = fold(*HAPPY[:3], begun, Counted(Usage(input=1, output=3), Provenance.estimated)).exchange().attempts[0]
+    assert (partly.usage, partly.provenance) == (Usage(input=7, output=3, cache_read=2), Provenance.estimated)
+    nothing = fold(*HAPPY[:3], Counted(Usage(), Provenance.estimated)).exchange().attempts[0]
+    assert (nothing.usage, nothing.provenance) == (Usage(), Provenance.unknown)
     assert fold(*HAPPY[:8], estimate).exchange().attempts[0] == msgspec.structs.replace(WON, ended=None, status=Status.unknown)
 
 

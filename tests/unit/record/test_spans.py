@@ -334,6 +334,21 @@ def test_tells_all_classes_of_tokens_and_who_counted() -> None:
     }
 
 
+def test_never_shows_an_estimate_as_a_count() -> None:
+    guessed = change_attempt(no=1, usage=Usage(input=20, output=9, cache_read=4), provenance=Provenance.estimated)
+    counted = change_attempt(no=2, usage=Usage(input=5, output=1))
+    made = change(attempts=(guessed, counted))
+    info = trace_info(made, request_preview=None, response_preview=None)
+    assert json.loads(info.metadata["mlflow.trace.tokenUsage"]) == {"input_tokens": 5, "output_tokens": 1, "total_tokens": 6}
+    attributes = spans(made, None)[1].attributes
+    assert {key: value for key, value in attributes.items() if "usage" in key.lower()} == {
+        "gen_ai.usage.cache_read.input_tokens": 4,  # the provider's own word
+        "spangate.usage.provenance": "estimated",
+        "spangate.usage.estimated_input": 20,
+        "spangate.usage.estimated_output": 9,
+    }
+
+
 # ---------------------------------------------------------------- bodies
 
 
