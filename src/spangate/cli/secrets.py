@@ -52,17 +52,11 @@ def create(
     value: Values = None,
     config: Config = None,
 ) -> None:
-    """Keeps a credential. Without --value, asks for the API key."""
+    """Keeps a credential. Without --value, asks for what the provider needs."""
     row = catalogued(there, provider)
-    values = fields(value)
-    if value is None and "api_key" in {name for mode in row["auth_modes"] for name in mode["secret_fields"]}:
-        if sys.stdin.isatty():
-            spare = " (Enter for none)" if row["key_optional"] else ""
-            key = typer.prompt(f"API key of {provider}{spare}", hide_input=True, default="" if spare else None, show_default=False)
-            values = {"api_key": key} if key else {}
-        elif not row["key_optional"]:
-            raise typer.BadParameter("the credential is missing: --value api_key=sk-..., or --value api_key=- to read it from stdin")
-    there.tell(there.client.create_secret(name, provider=provider, values=values, auth_config=fields(config) or None), COLUMNS)
+    auth_config = fields(config)
+    values = fields(value) if value is not None else asked(row, auth_config)
+    there.tell(there.client.create_secret(name, provider=provider, values=values, auth_config=auth_config or None), COLUMNS)
 
 
 @app.command()
@@ -87,10 +81,32 @@ def delete(there: There, name: Name) -> None:
 
 def catalogued(there: There, provider: str) -> Mapping[str, Any]:
     """The gateway's row of the provider: a typo would make a secret that no model can use."""
-    rows = {row["name"]: row for row in there.client.providers()["providers"]}
+    rows = {name: row for row in there.client.providers()["providers"] for name in (row["name"], *row["names"]["also"])}
     if provider not in rows:
         raise typer.BadParameter(f"there is no provider '{provider}'; there are {', '.join(sorted(rows))}")
     return rows[provider]
+
+
+def asked(row: Mapping[str, Any], auth_config: Mapping[str, str]) -> dict[str, str]:
+    """The sealed fields of the auth mode that the settings mean, from whoever sits at the terminal."""
+    modes: list[Mapping[str, Any]] = row["auth_modes"]
+    named = auth_config.get("auth_mode")
+    fitting = [
+        mode for mode in modes if (mode["mode"] == named if named else auth_config.keys() <= {*mode["config_fields"], "allow_private"})
+    ]
+    mode = (fitting or modes)[0]
+    sealed: list[str] = mode["secret_fields"]
+    required = [field for field in sealed if field in mode["required"]]
+    if not sys.stdin.isatty():
+        if required:
+            field = required[0]
+            raise typer.BadParameter(f"the credential is missing: --value {field}=..., or --value {field}=- to read it from stdin")
+        return {}
+    said = {field: typer.prompt(f"{field} of {row['title']}", hide_input=True) for field in required}
+    if row["key_optional"] and sealed:
+        question = f"{sealed[0]} of {row['title']} (Enter for none)"
+        said[sealed[0]] = typer.prompt(question, hide_input=True, default="", show_default=False)
+    return {field: value for field, value in said.items() if value}
 
 
 def fields(given: list[str] | None) -> dict[str, str]:

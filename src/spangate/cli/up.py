@@ -117,7 +117,8 @@ def _local(name: str, port: int) -> Wish | None:
     # Loopback, and only because it was found there just now: everything else needs the setting or the secret's own word.
     auth_config = {"api_base": base, "allow_private": "true"}
     said = f"on {name} at 127.0.0.1:{port} (its secret may call loopback)"
-    return Wish(secret=name, provider="openai-compatible", models=models, auth_config=auth_config, said=said)
+    provider = name if name in catalog() else "openai-compatible"
+    return Wish(secret=name, provider=provider, models=models, auth_config=auth_config, said=said)
 
 
 def _models(base: str, patience: float, headers: Mapping[str, str]) -> tuple[list[str], bool]:

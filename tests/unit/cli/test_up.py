@@ -97,7 +97,7 @@ def test_a_local_server_gets_an_endpoint_a_model_and_its_secret_alone_may_call_l
         furnish(client, wishes(4000, said), said)
         assert sorted(endpoint.name for endpoint in client.endpoints()) == ["llama3.2-1b", "qwen-qwen3"]
         (secret,) = client.secrets()
-        assert secret.auth_config == {"api_base": f"http://127.0.0.1:{port}/v1", "allow_private": "true"}
+        assert (secret.provider, secret.auth_config) == ("ollama", {"api_base": f"http://127.0.0.1:{port}/v1", "allow_private": "true"})
     assert "may call loopback" in text(said)
 
 
