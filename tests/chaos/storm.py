@@ -17,15 +17,18 @@ KINDS = [
     ("chat", "mlflow.chat"),
     ("chat", "mlflow.embeddings"),
     ("claude", "anthropic.messages"),
+    ("gemini", "gemini.generate"),
+    ("gemini", "gemini.embeddings"),
     ("quiet", "openai.chat"),
 ]
-UNSTREAMED = {"openai.embeddings", "mlflow.embeddings"}
+UNSTREAMED = {"openai.embeddings", "gemini.embeddings", "mlflow.embeddings"}
 
 
 def endpoints(gateway: Gateway, upstream: Upstream) -> None:
-    """What the storm calls: two tracked endpoints, and one that keeps no trace."""
+    """What the storm calls: a tracked endpoint of each provider, and one that keeps no trace."""
     gateway.endpoint("chat", upstream.base)
     gateway.endpoint("claude", upstream.base, provider="anthropic", model_name="claude-replay")
+    gateway.endpoint("gemini", f"{upstream.url}/v1beta", provider="gemini", model_name="gemini-replay")
     gateway.endpoint("quiet", upstream.base, usage_tracking=False)
 
 

@@ -20,6 +20,8 @@ PATHS = {
     "openai.responses": "/v1/responses",
     "openai.embeddings": "/v1/embeddings",
     "anthropic.messages": "/v1/messages",
+    "gemini.generate": "/v1beta/models/{}:generateContent",
+    "gemini.embeddings": "/v1beta/models/{}:embedContent",
     "mlflow.chat": "/gateway/mlflow/v1/chat/completions",
     "mlflow.embeddings": "/gateway/{}/mlflow/invocations",
 }
@@ -58,11 +60,16 @@ class Seen(msgspec.Struct, kw_only=True):
             self.input, self.output = (int(n or 0) for n in all_usages[-1])
 
 
-USAGES = {"openai.responses": RESPONSES_USAGE, "openai.embeddings": EMBEDDINGS_USAGE}
+# The last chunk's, and that of embeddings.
+GEMINI_USAGE = re.compile(rb'"usageMetadata":\{"promptTokenCount":(\d+),"candidatesTokenCount":(\d+)')
+USAGES = {"gemini.generate": GEMINI_USAGE, "openai.responses": RESPONSES_USAGE, "openai.embeddings": EMBEDDINGS_USAGE}
 
 
 def body(format: str, endpoint: str, call: str, stream: bool, ask_usage: bool = True, **knobs: object) -> dict[str, Any]:
     text = f"Hello {mark(call, **knobs)}"
+    if format.startswith("gemini."):  # all but the text stands in the path
+        said: dict[str, Any] = {"role": "user", "parts": [{"text": text}]}
+        return {"contents": [said]} if format == "gemini.generate" else {"content": said}
     asked: dict[str, Any] = {"model": endpoint}
     match format:
         case "openai.completions":
@@ -80,8 +87,9 @@ def body(format: str, endpoint: str, call: str, stream: bool, ask_usage: bool = 
     return asked
 
 
-def path(format: str, endpoint: str) -> str:
-    return PATHS[format].format(endpoint)
+def path(format: str, endpoint: str, stream: bool = False) -> str:
+    said = PATHS[format].format(endpoint)
+    return said.replace(":generateContent", ":streamGenerateContent?alt=sse") if stream else said
 
 
 class Client:
@@ -126,9 +134,9 @@ class Client:
             if leave_after == 0:
                 seen.left = True
                 with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._exchange(seen, path(format, endpoint), headers, asked, None), 0.05)
+                    await asyncio.wait_for(self._exchange(seen, path(format, endpoint, stream), headers, asked, None), 0.05)
             else:
-                await self._exchange(seen, path(format, endpoint), headers, asked, leave_after)
+                await self._exchange(seen, path(format, endpoint, stream), headers, asked, leave_after)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             seen.fault = f"{type(error).__name__}: {error}"
         seen.count()
@@ -150,9 +158,8 @@ class Client:
                     return
             if not seen.stream and seen.status == 200:
                 seen.whole = True
-            if seen.stream and seen.format == "mlflow.chat" and seen.status == 200:
-                # The unified route has no terminal event: its end is the last chunk with a finish_reason, then the end of the body.
-                seen.whole = b'"error"' not in seen.body and re.search(rb'"finish_reason":"', seen.body) is not None
+            if seen.stream and seen.format in REASONS and seen.status == 200:
+                seen.whole = b'"error"' not in seen.body and REASONS[seen.format] in seen.body
 
 
 def ended(seen: Seen) -> bool:
@@ -163,6 +170,8 @@ def ended(seen: Seen) -> bool:
     return end is not None and end in seen.body
 
 
+# These have no terminal event: their end is the last chunk, with the reason to stop, and then the end of the body.
+REASONS = {"mlflow.chat": b'"finish_reason":"', "gemini.generate": b'"finishReason":"'}
 # The terminal event, where a format has one.
 ENDS = {
     "openai.chat": b"data: [DONE]",

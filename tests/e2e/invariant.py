@@ -221,7 +221,9 @@ def traces(books: Books) -> Iterable[str]:
         said = info.get("trace_metadata", {}).get("mlflow.trace.tokenUsage")
         tokens = msgspec.json.decode(said) if said else {}
         for field, column in (("input_tokens", "input_tokens"), ("output_tokens", "output_tokens")):
-            counts = [n for n in (getattr(attempt, column) for attempt in call.attempts) if n is not None]
+            # A guess of ours is in the ledger, and marked there; where clients add up tokens it is not.
+            facts = [attempt for attempt in call.attempts if attempt.provenance != "estimated"]
+            counts = [n for n in (getattr(attempt, column) for attempt in facts) if n is not None]
             if tokens.get(field) != (sum(counts) if counts else None):
                 yield f"{field}: {what}"
 

@@ -73,7 +73,7 @@ async def ask(
     try:
         async with asyncio.timeout(seconds):
             await loop.sock_connect(wire, ("127.0.0.1", port))
-            lines = [f"POST {path} HTTP/1.1", "host: gateway", f"content-length: {len(body)}"]
+            lines = [f"POST {path} HTTP/1.1", f"host: 127.0.0.1:{port}", f"content-length: {len(body)}"]
             lines += [f"{name}: {value}" for name, value in headers.items()]
             request = "\r\n".join([*lines, "", ""]).encode() + body
             await loop.sock_sendall(wire, request[: -len(body) // 2] if client.when == "request" else request)

@@ -12,7 +12,7 @@ from . import plays
 from .plays import Answer, Edit, Pause, then
 
 Bytes = Literal["same", "end", "ours", "event", "torn", "part", "none"]  # faults_page says what they mean
-Closed = Literal["own", "at once", "time-out", "after", "unopened"]
+Closed = Literal["own", "at once", "time-out", "after", "drained", "unopened"]
 
 
 class Expected(msgspec.Struct, frozen=True):
@@ -40,12 +40,16 @@ class Fault(msgspec.Struct, frozen=True):
     edit: Edit = lambda sound: sound
     but: Mapping[str, Expected] = {}  # where a format differs: by `format`, or by `format plain`, `format stream`
     only: frozenset[str] | None = None  # the formats that can have it
-    where: Literal["", "closed", "tls"] = ""  # another address than the upstream's: nobody listens, or somebody without TLS
+    # Another address than the upstream's, where nobody listens, or somebody without TLS; or an endpoint that says `client_gone: drain`.
+    where: Literal["", "closed", "tls", "drain"] = ""
     client: Client = Client()
+    events: bool = False  # it is about server-sent events: a stream that is a JSON array cannot have it
     padding: int = 0  # bytes that the request is made larger by
 
     def expected(self, format: str, stream: bool) -> Expected | None:
-        """None: there is no such case."""
+        """None: there is no such case. `gemini.array`: Gemini's stream without `alt=sse`."""
+        if format == "gemini.array":
+            return None if self.events or not stream else self.expected("gemini.generate", stream)
         if self.only is not None and format not in self.only:
             return None
         usual = self.stream if stream else self.plain
@@ -100,6 +104,16 @@ def waits(seconds: float, *, midway: bool = False) -> Edit:
     return edit
 
 
+def trickles(seconds: float) -> Edit:
+    """Midway come comments for so long, and nothing else."""
+
+    def edit(sound: Answer) -> Answer:
+        rest = [step for _ in range(round(seconds / 0.25)) for step in (b": still here\n\n", Pause(0.25))]
+        return msgspec.structs.replace(sound, pieces=(*sound.pieces[: sound.middle], *rest, *sound.pieces[sound.middle :]))
+
+    return edit
+
+
 NO_JSON = b'data: {"choices": [oops\n\n'
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 CHAT = frozenset({"openai.chat"})  # elsewhere the count is a part of what ends the answer
@@ -108,6 +122,10 @@ TWICE = frozenset({"openai.chat", "anthropic.messages", "gemini.generate"})
 
 GONE_BEFORE = Expected(None, "none", "client_gone", "unknown", "at once")
 GONE_MIDWAY = Expected(200, "part", "client_gone", "estimated", "at once")
+
+DRAINED_BEFORE = Expected(None, "none", "client_gone", "drained", "drained")
+DRAINED_MIDWAY = Expected(200, "part", "client_gone", "drained", "drained")
+DRAINED_IN_VAIN = Expected(200, "part", "client_gone", "estimated", "time-out")
 
 TABLE: Mapping[str, tuple[Fault, ...]] = {
     "The provider says no": (
@@ -182,16 +200,21 @@ TABLE: Mapping[str, tuple[Fault, ...]] = {
             same(200, "error", "estimated"),
             same(200, "provider_gone", "estimated"),
             plays.ends_early,
-            but={"openai.embeddings": same(200, "error", "unknown")},
         ),
         Fault(
             "ends-early-as-http-1.0",
             same(200, "error", "estimated"),
             same(200, "provider_gone", "estimated"),
             then(plays.ends_early, plays.unlengthed(b"1.0")),
-            but={"openai.embeddings": same(200, "error", "unknown")},
         ),
-        Fault("no-terminal-event", None, OK, plays.unended, but={"openai.responses": same(200, "provider_gone", "estimated")}),
+        Fault(
+            "no-terminal-event",
+            None,
+            OK,
+            plays.unended,
+            but={"openai.responses": same(200, "provider_gone", "estimated")},
+            only=WORDS - {"gemini.generate"},  # which has none
+        ),
         Fault("empty-body", ours(502, "provider_gone"), ours(502, "provider_gone"), plays.emptied),
         Fault("status-204", ours(502, "provider_gone"), ours(502, "provider_gone"), then(plays.emptied, plays.sets(status=204))),
     ),
@@ -201,25 +224,33 @@ TABLE: Mapping[str, tuple[Fault, ...]] = {
             same(500, "error", "unknown"),
             ours(500),
             plays.error_first,
-            but={"anthropic.messages plain": same(529, "error", "unknown"), "anthropic.messages stream": ours(529)},
+            but={
+                "anthropic.messages plain": same(529, "error", "unknown"),
+                "anthropic.messages stream": ours(529),
+                "gemini.generate plain": same(503, "error", "unknown"),
+                "gemini.generate stream": ours(503),
+            },
+            events=True,
         ),
         Fault("error-midway", None, same(200, "error", "estimated"), plays.error_midway),
     ),
     "Odd events": (
-        Fault("junk-event", None, OK, plays.between(NO_JSON)),
+        Fault("junk-event", None, OK, plays.between(NO_JSON), events=True),
         Fault("invalid-utf-8", OK, OK, plays.text(b" token", b" tok\xff\xfeen"), only=WORDS),
         Fault("utf-8-split-over-chunks", OK, OK, plays.shredded, only=WORDS),
-        Fault("crlf", None, OK, plays.lines(lambda frame: frame.replace(b"\n", b"\r\n"))),
-        Fault("cr", None, OK, plays.lines(lambda frame: frame.replace(b"\n", b"\r"))),
-        Fault("byte-order-mark", None, OK, lambda sound: msgspec.structs.replace(sound, pieces=(b"\xef\xbb\xbf", *sound.pieces))),
-        Fault("comments", None, OK, plays.between(b": keep-alive\n\n", b": OPENROUTER PROCESSING\n\n", b":\n\n")),
-        Fault("pings", None, OK, plays.between(PING, PING)),
-        Fault("unknown-event", None, OK, plays.between(b'event: tomorrow\nid: 7\nretry: 10\ndata: {"type":"tomorrow"}\n\n')),
-        Fault("empty-data", None, OK, plays.between(b"data:\n\n", b"data: \n\n", b"event: x\n\n")),
-        Fault("data-over-several-lines", None, OK, plays.lines(plays.split_data)),
+        Fault("crlf", None, OK, plays.lines(lambda frame: frame.replace(b"\n", b"\r\n")), events=True),
+        Fault("cr", None, OK, plays.lines(lambda frame: frame.replace(b"\n", b"\r")), events=True),
+        Fault(
+            "byte-order-mark", None, OK, lambda sound: msgspec.structs.replace(sound, pieces=(b"\xef\xbb\xbf", *sound.pieces)), events=True
+        ),
+        Fault("comments", None, OK, plays.between(b": keep-alive\n\n", b": OPENROUTER PROCESSING\n\n", b":\n\n"), events=True),
+        Fault("pings", None, OK, plays.between(PING, PING), events=True),
+        Fault("unknown-event", None, OK, plays.between(b'event: tomorrow\nid: 7\nretry: 10\ndata: {"type":"tomorrow"}\n\n'), events=True),
+        Fault("empty-data", None, OK, plays.between(b"data:\n\n", b"data: \n\n", b"event: x\n\n"), events=True),
+        Fault("data-over-several-lines", None, OK, plays.lines(plays.split_data), events=True),
         Fault("event-of-8-mb", OK, OK, plays.grown(plays.HUGE)),
         Fault("lone-surrogate", OK, OK, plays.text(b" token", b" tok\\ud83den"), only=WORDS),
-        Fault("nan", OK, OK, plays.lines(plays.with_nan)),
+        Fault("nan", OK, OK, plays.lines(plays.with_nan), events=True),
     ),
     "Odd usage": (
         Fault("usage-absent", same(200, "ok", "estimated"), same(200, "ok", "estimated"), plays.unsaid("none")),
@@ -268,7 +299,7 @@ TABLE: Mapping[str, tuple[Fault, ...]] = {
         both("plain-answer-to-a-stream", OK, lambda sound: plays.plays(sound, stream=False)),
         Fault("stream-to-a-plain-request", OK, None, lambda sound: plays.plays(sound, stream=True)),
         Fault(
-            "web-page-with-200", same(200, "error", "unknown"), same(200, "provider_gone", "unknown"), plays.says(200, HTML, b"text/html")
+            "web-page-with-200", same(200, "error", "estimated"), same(200, "provider_gone", "unknown"), plays.says(200, HTML, b"text/html")
         ),
         both("nothing-in-it", OK, plays.choiceless),
         both("headers-of-20-kb", OK, plays.headed(*((b"x-odd-%d" % number, b"v" * 400) for number in range(50)))),
@@ -297,6 +328,9 @@ TABLE: Mapping[str, tuple[Fault, ...]] = {
         Fault("half-closes-midway", None, GONE_MIDWAY, waits(20, midway=True), client=Client("half", "midway")),
         both("leaves-at-the-end-fin", OK, lambda sound: sound, client=Client("fin", "end")),
         both("leaves-at-the-end-rst", OK, lambda sound: sound, client=Client("rst", "end")),
+        both("drained-after-leaving-before-the-head", DRAINED_BEFORE, waits(1), client=Client("fin", "head"), where="drain"),
+        Fault("drained-after-leaving-midway", None, DRAINED_MIDWAY, waits(1, midway=True), client=Client("rst", "midway"), where="drain"),
+        Fault("drained-in-vain", None, DRAINED_IN_VAIN, trickles(20), client=Client("fin", "midway"), where="drain", events=True),
         both("reads-slowly", OK, plays.grown(400_000), client=Client(slow=True)),
     ),
 }
