@@ -27,7 +27,7 @@ from .cooling import Cooling
 from .destination import Responses, destination, remembering
 from .drain import Drains
 from .headers import headers_down
-from .judge import advised, shaped, stillborn, streamed
+from .judge import advised, shaped, stillborn, streamed, whole_seconds
 from .prepare import Plan, plan
 from .route import UPSTREAM_FORMAT, Routes
 from .streaming import StreamBody, Unread, left
@@ -313,7 +313,7 @@ class Relay:
             logger.error("The record of call %s may not be on the disk: %s", call.inbound.call_id, error)
         headers = [JSON, *call.headers]
         if problem.retry_after is not None:
-            headers.append((b"retry-after", problem.retry_after.encode("latin-1")))
+            headers.append((b"retry-after", whole_seconds(problem.retry_after).encode("latin-1")))
         return reply(problem.status, headers, call.problem_body(problem))
 
 

@@ -1,5 +1,6 @@
 """What a provider's answer is, from its head and its first frame, before the client has seen anything of it."""
 
+import math
 from collections.abc import Mapping
 
 from spangate.exchange import Faulted
@@ -72,11 +73,21 @@ def later(headers: Mapping[bytes, bytes]) -> str | None:
     exactly = headers.get(b"retry-after-ms")
     if exactly is not None:
         try:
-            return f"{float(exactly) / 1000:g}"
+            seconds = float(exactly) / 1000
         except ValueError:
-            pass  # the other one may say it
+            seconds = math.inf
+        if math.isfinite(seconds):
+            return f"{seconds:g}"  # else the other one may say it
     said = headers.get(b"retry-after")
     return None if said is None else said.decode("latin-1")
+
+
+def whole_seconds(later: str) -> str:
+    """What `later` found, as HTTP writes it: no fractions, which only `retry-after-ms` has."""
+    try:
+        return str(math.ceil(max(0.0, float(later))))
+    except (ValueError, OverflowError):
+        return later
 
 
 def advised(problem: UpstreamProblem, headers: Mapping[bytes, bytes]) -> UpstreamProblem:

@@ -241,3 +241,40 @@ async def test_a_body_that_was_handed_on_is_not_tried_again() -> None:
     assert isinstance(reply.body, StreamBody)
     reply.body.leave()
     assert len(world.transport.sent) == 1
+
+
+# ---------------------------------------------------------------- what the provider says of trying again
+
+
+async def test_a_pause_in_milliseconds_is_kept() -> None:
+    world = World(200, JSON, [PLAIN])
+    world.answers = [world.says(429, [*JSON, (b"retry-after-ms", b"500"), (b"retry-after", b"1")], BUSY)]
+    assert (await world.call(RETRY)).status == 200
+    assert world.log[3] == "sleep 0.75"
+
+
+async def test_milliseconds_that_are_none_leave_the_seconds() -> None:
+    world = World(200, JSON, [PLAIN])
+    world.answers = [world.says(429, [*JSON, (b"retry-after-ms", b"soon"), (b"retry-after", b"1")], BUSY)]
+    assert (await world.call(RETRY)).status == 200
+    assert world.log[3] == "sleep 1.25"
+
+
+@pytest.mark.parametrize("said", [(b"x-should-retry", b"false"), (b"x-should-retry", b" False")])
+async def test_who_says_not_to_ask_again_is_not_asked_again_and_the_client_hears_it(said: tuple[bytes, bytes]) -> None:
+    world = World(429, [*JSON, said], [BUSY])
+    assert await world.call(RETRY) == Reply(status=429, headers=[*JSON, said, *NAMES], body=BUSY)
+    assert len(world.transport.sent) == 1
+
+
+async def test_who_says_not_to_ask_again_does_not_speak_for_the_others() -> None:
+    world = World(200, JSON, [PLAIN])
+    world.answers = [world.says(429, [*JSON, (b"x-should-retry", b"false")], BUSY)]
+    assert (await world.call(FALL)).status == 200
+
+
+@pytest.mark.parametrize(("said", "heard"), [(b"1500", b"2"), (b"3000", b"3"), (b"-1", b"0"), (b"1e999", None)])
+async def test_the_client_of_a_stream_that_never_began_hears_whole_seconds(said: bytes, heard: bytes | None) -> None:
+    world = World(200, [*SSE, (b"retry-after-ms", said)], [b'data: {"error": {"message": "full", "type": "overloaded_error"}}\n\n'])
+    reply = await world.call(b'{"model": "chat", "stream": true, "messages": []}')
+    assert (reply.status, dict(reply.headers).get(b"retry-after")) == (529, heard)
