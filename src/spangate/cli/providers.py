@@ -23,10 +23,11 @@ COLUMNS: Columns[Mapping[str, Any]] = {
 @app.command("list")
 @calling
 def list_(there: There) -> None:
-    """The catalogue of providers. Where a secret may be of several kinds, they are parted by `or`."""
+    """The catalogue of providers: what a secret for each holds, [in brackets] what can be left out, `or` between kinds of secrets."""
     there.table(there.client.providers()["providers"], COLUMNS, empty="This gateway's catalogue is empty.")
 
 
 def fields(row: Mapping[str, Any], kind: str) -> str:
-    """The fields of each way to prove who we are; ways that ask for the same are said once."""
-    return " or ".join(dict.fromkeys(", ".join(mode[kind]) or "none" for mode in row["auth_modes"]))
+    """The fields of each kind of secret; kinds that hold the same are said once."""
+    said = (", ".join(name if name in mode["required"] else f"[{name}]" for name in mode[kind]) for mode in row["auth_modes"])
+    return " or ".join(dict.fromkeys(some or "none" for some in said))

@@ -105,6 +105,11 @@ def test_providers(http: httpx.Client) -> None:
     assert {"openai", "anthropic", "openai-compatible", "simulated"} <= providers.keys()
     assert "openai.chat" in providers["openai"]["formats"]
     assert providers["openai"]["auth_modes"][0]["secret_fields"] == ["api_key"]
+    assert [providers[name]["auth_modes"][0]["required"] for name in ("openai", "openai-compatible", "simulated")] == [
+        ["api_key"],
+        ["api_base"],
+        [],
+    ]
     assert providers["simulated"]["in_process"] is True
 
 
