@@ -36,6 +36,7 @@ def shared(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with Gateway(folder, workers=2, idle_timeout=2, first_byte_timeout=3) as running:
         running.endpoint("chat", upstream.base)
         running.endpoint("claude", upstream.base, provider="anthropic", model_name="claude-replay")
+        running.endpoint("gem", upstream.base.replace("/v1", "/v1beta"), provider="gemini", model_name="gem-replay")
         yield running
 
 

@@ -279,8 +279,9 @@ def test_embeddings_are_counted_and_their_vectors_are_not_read() -> None:
     counted = [UsageReported(Usage(input=7, output=0, image_input=4))]
     assert gemini_embeddings.parse_answer(recorded("gemini/embeddings.json")) == counted
     assert gemini_embeddings.parse_answer(b'{"embedding":{"values":[NaN]},"usageMetadata":{"promptTokenCount":3}}') == [
-        UsageReported(Usage(input=3))
+        UsageReported(Usage(input=3, output=0))
     ]
+    assert gemini_embeddings.parse_answer(b'{"usageMetadata":{"promptTokenCount":-3}}') == [UsageReported(Usage(invalid=("input",)))]
     assert gemini_embeddings.parse_answer(b'{"embedding":{"values":[1]}}') == []
 
 
@@ -293,7 +294,7 @@ def test_what_is_labelled_as_a_stream_is_read_as_a_plain_answer(format: str) -> 
     decoder = FORMATS[format].decoder(100)
     said = {"totalTokens": 3, "usageMetadata": {"promptTokenCount": 3}}
     events = [*decoder.feed(frame(said)), *decoder.feed(frame(said)), *decoder.close()]
-    assert events == [Progressed(), *([UsageReported(Usage(input=3))] if format == "gemini.embeddings" else [])]
+    assert events == [Progressed(), *([UsageReported(Usage(input=3, output=0))] if format == "gemini.embeddings" else [])]
     assert decoder.finished
     assert decoder.answer() == (json.dumps(said, separators=(",", ":")).encode(), False)
     assert FORMATS[format].decoder(100).feed(frame({"error": {"message": "No."}})) == [Failed("error", "No.")]

@@ -43,7 +43,10 @@ def parse_answer(body: bytes) -> list[Event]:
     if answer.error:
         return [gemini_generate.failure({"error": answer.error})]
     reported = parse_usage(answer.usage_metadata)
-    return [] if reported is None else [UsageReported(reported)]
+    if reported is None:
+        return []
+    # There is no field for an output here, as a vector is no token.
+    return [UsageReported(reported if reported.input is None else msgspec.structs.replace(reported, output=0))]
 
 
 def _parse(body: bytes) -> _Answer:
