@@ -51,7 +51,7 @@ to a real gateway, in every format, plain and streamed. This page is what came o
   *After the drain*: the endpoint says `client_gone: drain`, so the rest was read for its usage when the client had left.
 
 Each call is one attempt at one target here. With fallbacks and retries, whatever reached nobody is tried elsewhere
-([what follows which fault](guides/endpoints-and-tracing.md)). Embeddings are never streamed;
+([what follows which fault](guides/routing.md)). Embeddings are never streamed;
 Gemini's `generate` streams as server-sent events, and as a JSON array without `alt=sse`.
 """
 
