@@ -75,9 +75,8 @@ class JsonLines(_Lines):
     """One object a line: time, level, logger, process, message, call_id, and what else is known of the call."""
 
     def format(self, record: logging.LogRecord) -> str:
-        whole = int(record.created)
         line: dict[str, object] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{int((record.created - whole) * 1000):03d}Z",
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "process": self._process,
