@@ -28,7 +28,7 @@ import msgspec
 
 from spangate.exchange import LEFT_OUT, Begun, Content, Exchange, JournalRecord, Resumed, Settled
 
-from .room import FULL, Room, allocate
+from .room import FULL, Room, allocate, nameless
 
 if google_crc32c.implementation != "c":  # the pure Python fallback takes milliseconds for what takes microseconds
     raise ImportError("google-crc32c has no C extension here; install it from a wheel for this platform")
@@ -108,8 +108,11 @@ class Disk:
         about = os.statvfs(directory)
         return about.f_bavail * about.f_frsize
 
-    def allocate(self, directory: Path, size: int) -> int:
-        return allocate(directory, size)
+    def nameless(self, directory: Path) -> int:
+        return nameless(directory)
+
+    def allocate(self, fd: int, size: int) -> None:
+        allocate(fd, size)
 
 
 class SegmentFile(NamedTuple):
@@ -198,12 +201,13 @@ class FileJournal:
                 self._append(Settled(seq=self.seq + 1, exchange=exchange, content=content))
                 return
         bare = None if content is None else LEFT_OUT
-        try:
-            self._append(Settled(seq=self.seq + 1, exchange=exchange, content=bare))
-        except OSError as error:
-            if error.errno not in FULL or not self.room.release():
-                raise
-            self._append(Settled(seq=self.seq + 1, exchange=exchange, content=bare))
+        while True:
+            try:
+                self._append(Settled(seq=self.seq + 1, exchange=exchange, content=bare))
+                return
+            except OSError as error:
+                if error.errno not in FULL or not self.room.release():
+                    raise
 
     async def durable(self) -> None:
         """In strict mode: returns when all that was written before this call is on the disk. Raises OSError if that is not known.

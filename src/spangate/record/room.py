@@ -12,13 +12,18 @@ from pathlib import Path
 from typing import Protocol
 
 PAUSE = 1.0  # s between two looks
+SLICE = 256 * 1024  # bytes given back at once, so that whoever else writes to the disk does not get them all
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Disk(Protocol):
     def free(self, directory: Path) -> int: ...
 
-    def allocate(self, directory: Path, size: int) -> int: ...
+    def nameless(self, directory: Path) -> int: ...
+
+    def allocate(self, fd: int, size: int) -> None: ...
+
+    def truncate(self, fd: int, size: int) -> None: ...
 
     def close(self, fd: int) -> None: ...
 
@@ -34,58 +39,61 @@ class Room:
         self._low = low
         self._clock = clock
         self._fd: int | None = None
+        self._held = 0
         self._next = -1.0
 
     @property
     def full(self) -> bool:
-        """There is no reserve for another call."""
-        return self._reserve > 0 and self._fd is None
+        """The reserve is not whole: nothing is promised to another call."""
+        return self._held < self._reserve
 
     def look(self) -> None:
-        """Sees how much is free, at most once a second, and makes the reserve if it is missing and fits. Never raises."""
+        """Sees how much is free, at most once a second, and makes the reserve whole if that fits. Never raises."""
         now = self._clock()
         if now < self._next:
             return
         self._next = now + PAUSE
         try:
             free = self._disk.free(self._directory)
+            self.low = free < self._low
+            # Twice: a reserve that takes the last room would be needed at once, and made and given up by turns.
+            if self.full and free >= 2 * self._reserve:
+                if self._fd is None:
+                    self._fd = self._disk.nameless(self._directory)
+                self._disk.allocate(self._fd, self._reserve)
+                self._held = self._reserve
         except OSError:
             return  # the folder is gone, say: whoever writes there hears of it
-        self.low = free < self._low
-        # Twice: a reserve that takes the last room would be needed at once, and made and given up by turns.
-        if self.full and free >= 2 * self._reserve:
-            try:
-                self._fd = self._disk.allocate(self._directory, self._reserve)
-            except OSError:
-                return
 
     def release(self) -> bool:
-        """Gives the reserve to whoever writes next. False: there is none."""
-        if self._fd is None:
+        """Gives some of the reserve to whoever writes next. False: there is none."""
+        if self._fd is None or not self._held:
             return False
-        self._disk.close(self._fd)
-        self._fd = None
+        self._held = max(0, self._held - SLICE)
+        self._disk.truncate(self._fd, self._held)
         self.low = True
         self._next = self._clock() + PAUSE
         return True
 
     def close(self) -> None:
-        self.release()
+        if self._fd is not None:
+            self._disk.close(self._fd)
+            self._fd, self._held = None, 0
 
 
-def allocate(directory: Path, size: int) -> int:
-    """A file without a name that holds so much of the disk: it goes with its process, however that ends."""
+def nameless(directory: Path) -> int:
+    """A file that goes with its process, however that ends."""
     path = directory / f".reserve-{os.getpid()}-{time.monotonic_ns()}"
     fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
-    try:
-        os.unlink(path)
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(fd, 0, size)
-        else:
-            for _ in range(0, size, 1 << 20):
-                if os.write(fd, bytes(min(size, 1 << 20))) <= 0:
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    except BaseException:
-        os.close(fd)
-        raise
+    os.unlink(path)
     return fd
+
+
+def allocate(fd: int, size: int) -> None:
+    """Makes the file hold so many bytes of its disk."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, 0, size)
+        return
+    for at in range(0, size, 1 << 20):
+        if os.pwrite(fd, bytes(min(size - at, 1 << 20)), at) <= 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

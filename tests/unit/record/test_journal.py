@@ -3,6 +3,7 @@ import errno
 import fcntl
 import os
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
@@ -523,17 +524,14 @@ class Small(Disk):
     def free(self, directory):
         return self.room
 
-    def allocate(self, directory, size):
-        if self.room < size:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self.room -= size
-        self.reserved = size
+    def nameless(self, directory):
         return os.open(os.devnull, os.O_RDONLY)
 
-    def close(self, fd):
-        if self.reserved and os.fstat(fd).st_rdev == os.stat(os.devnull).st_rdev:
-            self.room, self.reserved = self.room + self.reserved, 0
-        super().close(fd)
+    def allocate(self, fd, size):
+        if self.room < size - self.reserved:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.room += self.reserved - size
+        self.reserved = size
 
     def write(self, fd, data):
         if self.room <= 0:
@@ -543,6 +541,9 @@ class Small(Disk):
         return done
 
     def truncate(self, fd, size):
+        if stat.S_ISCHR(os.fstat(fd).st_mode):  # the reserve
+            self.room, self.reserved = self.room + self.reserved - size, size
+            return
         self.room += os.fstat(fd).st_size - size
         super().truncate(fd, size)
 
@@ -562,10 +563,13 @@ def test_leaves_out_what_was_said_when_the_disk_has_little_room(tmp_path: Path) 
     ]
 
 
-@pytest.mark.parametrize("room", range(30_000, 60_000, 1009))
-def test_on_a_full_disk_every_call_that_began_is_settled_and_no_other_begins(tmp_path: Path, room: int) -> None:
+@pytest.mark.parametrize("size", range(30_000, 60_000, 1009))
+def test_on_a_full_disk_every_call_that_began_is_settled_and_no_other_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
     """Wherever in a write the room ends."""
-    disk = Small(room)
+    monkeypatch.setattr(room, "SLICE", 1000)
+    disk = Small(size)
     log = FileJournal(tmp_path, disk=disk, reserve=12_000)
     begun: list[int] = []
     for no in range(1, 100):

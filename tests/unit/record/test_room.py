@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spangate.record import room
-from spangate.record.room import Room, allocate
+from spangate.record.room import Room, allocate, nameless
 
 FOLDER = Path("/journals")
 
@@ -16,7 +16,7 @@ class Disk:
     def __init__(self, free: int) -> None:
         self.left = free
         self.looks = 0
-        self.allocated: dict[int, int] = {}
+        self.held = 0
         self.fault: OSError | None = None
 
     def free(self, directory: Path) -> int:
@@ -26,15 +26,21 @@ class Disk:
             raise self.fault
         return self.left
 
-    def allocate(self, directory: Path, size: int) -> int:
-        if self.left < size:
-            raise OSError(errno.ENOSPC, "full")
-        self.left -= size
-        self.allocated[9] = size
+    def nameless(self, directory: Path) -> int:
         return 9
 
+    def allocate(self, fd: int, size: int) -> None:
+        if self.left < size - self.held:
+            raise OSError(errno.ENOSPC, "full")
+        self.truncate(fd, size)
+
+    def truncate(self, fd: int, size: int) -> None:
+        assert fd == 9
+        self.left += self.held - size
+        self.held = size
+
     def close(self, fd: int) -> None:
-        self.left += self.allocated.pop(fd)
+        self.truncate(fd, 0)
 
 
 class Watch:
@@ -83,14 +89,20 @@ def test_says_when_little_is_left_and_when_there_is_more_again(clock: Watch) -> 
     assert seen == [(False, False), (False, False), (True, False), (True, False), (False, False)]
 
 
-def test_the_reserve_is_given_once_and_made_anew_only_when_there_is_room_for_more_than_it(clock: Watch) -> None:
+def test_the_reserve_is_given_piece_by_piece_and_made_anew_only_when_there_is_room_for_more_than_it(
+    clock: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "SLICE", 4)
     disk = Disk(100)
     it = Room(FOLDER, disk, reserve=10, low=0, clock=clock)
     it.look()
     disk.left = 0
     assert it.release()
-    assert (it.full, it.low, disk.left) == (True, True, 10)
-    assert not it.release()
+    assert (it.full, it.low, disk.left) == (True, True, 4)
+    disk.left = 0
+    assert [it.release() for _ in range(3)] == [True, True, False]
+    assert disk.left == 6
+    disk.left = 10
     clock.now += room.PAUSE
     it.look()
     assert it.full, "it would only go round and round"
@@ -99,7 +111,7 @@ def test_the_reserve_is_given_once_and_made_anew_only_when_there_is_room_for_mor
     assert it.full, "not before the next look"
     clock.now += room.PAUSE
     it.look()
-    assert (it.full, it.low) == (False, False)
+    assert (it.full, it.low, disk.held) == (False, False, 10)
 
 
 def test_without_a_reserve_it_is_never_full(clock: Watch) -> None:
@@ -121,7 +133,7 @@ def test_a_disk_that_cannot_be_asked_changes_nothing(clock: Watch) -> None:
 def test_a_reserve_that_another_took_the_room_of_is_tried_again(clock: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Disk(100)
 
-    def lost(directory: Path, size: int) -> int:
+    def lost(fd: int, size: int) -> None:
         raise OSError(errno.ENOSPC, "full")
 
     it = Room(FOLDER, disk, reserve=10, low=50, clock=clock)
@@ -138,16 +150,17 @@ def test_a_reserve_that_another_took_the_room_of_is_tried_again(clock: Watch, mo
 def test_the_reserve_is_a_file_without_a_name_that_takes_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, native: bool) -> None:
     if not native:
         monkeypatch.delattr(os, "posix_fallocate")
-    fd = allocate(tmp_path, 3 << 20)
+    fd = nameless(tmp_path)
     try:
+        allocate(fd, 3 << 20)
         assert list(tmp_path.iterdir()) == []
         assert os.fstat(fd).st_blocks * 512 >= 3 << 20
     finally:
         os.close(fd)
 
 
-def test_a_reserve_that_cannot_be_made_leaves_nothing_behind(tmp_path: Path) -> None:
-    before = len(os.listdir("/dev/fd"))
+def test_a_reserve_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
+    fd = nameless(tmp_path)
     with pytest.raises(OSError, match=r".*"):
-        allocate(tmp_path, 1 << 62)
-    assert (list(tmp_path.iterdir()), len(os.listdir("/dev/fd"))) == ([], before)
+        allocate(fd, 1 << 62)
+    os.close(fd)
