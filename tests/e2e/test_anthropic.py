@@ -60,6 +60,17 @@ def test_tool_use(gateway: Gateway, claude: anthropic.Anthropic, call: str, stre
     assert (answer.content[0].type, answer.content[0].input, answer.stop_reason) == ("tool_use", {"city": "Bern"}, "tool_use")
 
 
+@pytest.mark.parametrize("base", ["", "/gateway/anthropic"])
+def test_a_count_of_tokens_is_not_booked(gateway: Gateway, call: str, base: str) -> None:
+    with anthropic.Anthropic(base_url=gateway.url + base, api_key=ADMIN_KEY, max_retries=0, default_headers={CALLER: call}) as client:
+        counted = client.messages.count_tokens(model="claude", messages=say(call), tools=TOOLS)
+    assert counted.input_tokens == expected_tokens(call)[0]
+    row = only_call(gateway, call)
+    attempt = row.attempts[0]
+    assert (row.status, row.format) == ("ok", "anthropic.count_tokens")
+    assert (attempt.input_tokens, attempt.output_tokens, attempt.provenance) == (None, None, "unknown")
+
+
 ERRORS = [
     (400, anthropic.BadRequestError),
     (401, anthropic.AuthenticationError),

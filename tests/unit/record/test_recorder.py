@@ -234,6 +234,8 @@ def test_takes_facts_in_any_order(facts: list[Fact]) -> None:
 def test_keeps_both_bodies_of_a_traced_call() -> None:
     assert fold(*HAPPY).content() == Content(request=INBOUND.body, response=b'{"choices":[]}')
     assert fold(*HAPPY[:8]).content() == Content(request=INBOUND.body)
+    opaque = Received(msgspec.structs.replace(INBOUND, opaque=True))
+    assert fold(opaque, *HAPPY[1:]).content() == Content(response=b'{"choices":[]}'), "bytes that are no text are not kept"
 
 
 def test_what_an_attempt_said_that_was_not_the_last_is_not_the_answer() -> None:

@@ -10,6 +10,7 @@ import pytest
 from spangate.wire.problems import Refusal
 from spangate.worker.asgi import Message
 from spangate.worker.forward import Forward, end_to_end
+from spangate.worker.responses import Unanswered
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 EXTRA = [(b"x-spangate-call-id", b"id-1")]
@@ -218,6 +219,33 @@ async def test_control_that_says_nothing_is_degraded(folder: Path, monkeypatch: 
 
     async with control(folder / "control.sock", script), forwarding(folder) as forward:
         assert await forward.degraded(None) == ["control: does not answer"]
+
+
+async def test_asks_control_who_made_a_response(folder: Path) -> None:
+    heads: list[bytes] = []
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\n{}")
+
+    async with control(folder / "control.sock", script), forwarding(folder) as forward:
+        assert await forward.maker("resp_1/../x?y", "k") == (404, b"{}")
+    assert heads[0].startswith(b"GET /api/v1/responses/resp_1%2F..%2Fx%3Fy HTTP/1.1\r\n")
+    assert b"authorization: Bearer k\r\n" in heads[0]
+
+
+async def test_control_that_says_nothing_of_a_response_is_not_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spangate.worker.forward.LOOKUP", 0.05)
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with forwarding(folder) as forward:
+        with pytest.raises(Unanswered):
+            await forward.maker("resp_1", None)
+        async with control(folder / "control.sock", script):
+            with pytest.raises(Unanswered):
+                await forward.maker("resp_1", None)
 
 
 def test_hop_by_hop_headers_stay_behind() -> None:

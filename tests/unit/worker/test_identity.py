@@ -7,7 +7,8 @@ from spangate.exchange import Caller, SealedKey
 from spangate.worker.identity import agent, caller
 
 KEY = b"sg-0123456789"
-KEYS = {hashlib.sha256(KEY).digest(): SealedKey(key_id="k-1", digest=hashlib.sha256(KEY).digest(), name="admin", role="admin")}
+DIGEST = hashlib.sha256(KEY).digest()
+KEYS = {DIGEST: SealedKey(key_id="k-1", digest=DIGEST, name="admin", role="admin")}
 
 
 def basic(user: bytes, password: bytes) -> bytes:
@@ -28,6 +29,11 @@ def basic(user: bytes, password: bytes) -> bytes:
 )
 def test_finds_the_key_where_the_sdks_put_it(header: tuple[bytes, bytes]) -> None:
     assert caller([(b"accept", b"*/*"), header], KEYS) == Caller(key_id="k-1", name="admin", role="admin", agent="")
+
+
+def test_the_caller_has_the_scopes_of_the_key() -> None:
+    keys = {DIGEST: SealedKey(key_id="k-1", digest=DIGEST, name="ours", role="user", scopes=("proxy",))}
+    assert caller([(b"x-api-key", KEY)], keys) == Caller(key_id="k-1", name="ours", role="user", scopes=("proxy",))
 
 
 def test_one_known_key_among_several_is_enough() -> None:

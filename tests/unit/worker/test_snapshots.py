@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from spangate.envelope import Keyring
-from spangate.exchange import Route, SealedKey, SealedRoute, SealedTarget, Snapshot, Target
+from spangate.exchange import Alias, Route, SealedKey, SealedRoute, SealedTarget, Snapshot, Target
 from spangate.providers import catalog
 from spangate.store import secrets as stored
 from spangate.worker import snapshots
@@ -23,8 +23,8 @@ def sealed(name: str, key: str, keyring: Keyring = KEYRING) -> SealedTarget:
     )
 
 
-def publish(path: Path, version: int, *routes: SealedRoute) -> None:
-    snapshot = Snapshot(version=version, published_at=0, routes=routes, keys=(ADMIN,))
+def publish(path: Path, version: int, *routes: SealedRoute, aliases: tuple[Alias, ...] = ()) -> None:
+    snapshot = Snapshot(version=version, published_at=0, routes=routes, keys=(ADMIN,), aliases=aliases)
     temporary = path.with_suffix(".new")
     temporary.write_bytes(msgspec.msgpack.encode(snapshot))
     temporary.rename(path)
@@ -114,6 +114,17 @@ def test_opens_only_what_is_new(path: Path) -> None:
     assert it.routes["two"].targets[0].headers == {"authorization": "Bearer sk-new"}
     assert it.routes["three"].experiment_id is None
     assert before["two"].targets[0].headers == {"authorization": "Bearer sk-a"}, "calls that are under way keep what they have"
+
+
+def test_an_alias_means_an_endpoint_as_long_as_the_snapshot_says_so(path: Path) -> None:
+    it = Snapshots(path, KEYRING, catalog())
+    aliases = (Alias(pattern="gpt-*", endpoint="one"), Alias(pattern="claude", endpoint="two"))
+    publish(path, 1, route("one", sealed("a", "sk-a")), aliases=aliases)
+    it.refresh()
+    assert (it.routes.find("gpt-5"), it.routes.find("claude")) == (it.routes["one"], None)
+    publish(path, 2, route("one", sealed("a", "sk-a")), route("two", sealed("a", "sk-a")), aliases=aliases[1:])
+    it.refresh()
+    assert (it.routes.find("gpt-5"), it.routes.find("claude")) == (None, it.routes["two"])
 
 
 @pytest.mark.parametrize(
