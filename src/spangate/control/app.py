@@ -21,12 +21,14 @@ from ..observe import logs
 from ..observe.series import Numbers
 from ..process import Server, tell_ready, when_orphaned
 from ..record.spans import trace_row
+from ..relay.cooling import Cooling
 from ..store.engine import Database
 from ..store.faults import Invalid, Unavailable
 from ..store.secrets import bind
 from ..store.snapshot import version
 from ..store.writer import LedgerSink
 from . import api, door
+from .admin.status import Resting, resting
 from .chores import Chore, Health
 from .desk import Desk
 from .drain import Backlog, Drain
@@ -80,6 +82,7 @@ class Control:
         self.draining = Chore("drain", self._drain, pause=DRAIN_PAUSE)
         desk = Desk(self.database, self.keyring, self.publish, now, self._ready, settings.allow_private_upstreams)
         self.app = api.application(desk, Identity(keys), self, metrics_dir=settings.metrics_dir, body_limit=int(settings.body_limit))
+        self.cooling = Cooling(settings.health_file)
         self._opened = False
         self._current: int | None = None
         self._emptied = time.monotonic()
@@ -161,6 +164,9 @@ class Control:
 
     def published(self) -> int | None:
         return self.publisher.version
+
+    def resting(self) -> list[Resting]:
+        return resting(self.publisher.routes, self.cooling)
 
     def chores(self) -> Mapping[str, Health]:
         database = self.looking if self._opened else self.opening

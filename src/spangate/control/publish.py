@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from spangate.exchange import SealedKey, Snapshot
+from spangate.exchange import SealedKey, SealedRoute, Snapshot
 from spangate.record.journal import Disk
 from spangate.store.engine import Database
 from spangate.store.snapshot import snapshot, version
@@ -34,6 +34,11 @@ class Publisher:
     def version(self) -> int | None:
         """Of the file that this process wrote last; None before the first."""
         return None if self._published is None else self._published.version
+
+    @property
+    def routes(self) -> tuple[SealedRoute, ...]:
+        """What that file says of endpoints."""
+        return () if self._published is None else self._published.routes
 
     def publish(self) -> bool:
         """Writes the file if the database has moved on, or if it is not the one that this process wrote last. Returns whether it did.

@@ -1,10 +1,13 @@
 """What is degraded, in words for a person and numbers for a program. Never asks the database: it answers at once when that hangs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
+
+from spangate.exchange import SealedRoute, SealedTarget
+from spangate.relay.cooling import Cooling
 
 from ... import __version__
 from ..chores import Health
@@ -37,6 +40,17 @@ class SnapshotState(BaseModel):
     fault: str | None
 
 
+class Resting(BaseModel):
+    """A model that calls pass over for a while, as it failed time and again."""
+
+    endpoints: list[str] = Field(description="Names of those that use it.")
+    provider: str
+    model: str
+    model_definition_id: str
+    seconds: float = Field(description="Until a call is let through to see how it is; 0: one is under way.")
+    cooled: int = Field(description="Times in a row that it rested, this one included.")
+
+
 class Gateway(BaseModel):
     version: str
     ok: bool = Field(description="Nothing is degraded.")
@@ -44,6 +58,7 @@ class Gateway(BaseModel):
     database: DatabaseState
     drain: DrainState
     snapshot: SnapshotState
+    resting: list[Resting] = Field(description="Models that calls pass over for a while; the gateway itself is well with that.")
 
 
 class Progress(Protocol):
@@ -65,6 +80,10 @@ class Progress(Protocol):
 
     def published(self) -> int | None:
         """Version of the snapshot file that this process wrote last."""
+        ...
+
+    def resting(self) -> list[Resting]:
+        """Models that the workers of this host pass over now."""
         ...
 
     def chores(self) -> Mapping[str, Health]:
@@ -94,7 +113,39 @@ def state(desk: Desk, progress: Progress) -> Gateway:
     )
     snapshots = SnapshotState(published=progress.published(), current=progress.current(), fault=chores["publish"].fault)
     degraded = list(_words(database, drain, snapshots))
-    return Gateway(version=__version__, ok=not degraded, degraded=degraded, database=database, drain=drain, snapshot=snapshots)
+    return Gateway(
+        version=__version__,
+        ok=not degraded,
+        degraded=degraded,
+        database=database,
+        drain=drain,
+        snapshot=snapshots,
+        resting=progress.resting(),
+    )
+
+
+def resting(routes: Iterable[SealedRoute], cooling: Cooling) -> list[Resting]:
+    """Who rests of all models that endpoints use, each once."""
+    used: dict[tuple[str, str | None], tuple[SealedTarget, list[str]]] = {}
+    for route in routes:
+        for target in route.targets:
+            endpoints = used.setdefault((target.model_definition_id, target.secret_id), (target, []))[1]
+            if route.name not in endpoints:
+                endpoints.append(route.name)
+    found: list[Resting] = []
+    for rest in cooling.resting(used):
+        target, endpoints = used[rest.model_definition_id, rest.secret_id]
+        found.append(
+            Resting(
+                endpoints=endpoints,
+                provider=target.provider,
+                model=target.model,
+                model_definition_id=target.model_definition_id,
+                seconds=rest.seconds,
+                cooled=rest.cooled,
+            )
+        )
+    return found
 
 
 def _database(dialect: str, asked: Health) -> DatabaseState:
