@@ -93,3 +93,17 @@ def test_a_provider_that_nobody_knows(http: httpx.Client) -> None:
 def test_every_field_has_words() -> None:
     modes = [mode for provider in catalog().values() for mode in provider.auth_modes]
     assert {field for mode in modes for field in (*mode.secret_fields, *mode.config_fields)} == set(WORDS)
+
+
+def test_our_own_list_says_the_same(http: httpx.Client) -> None:
+    rows = {row["name"]: row for row in http.get("/api/v1/providers").json()["providers"]}
+    assert list(rows) == list(catalog())
+    assert (rows["togetherai"]["names"]["also"], rows["mistral"]["client_gone"]) == (["together_ai"], "drain")
+    assert rows["databricks"]["auth_modes"][1] == {
+        "mode": "oauth_m2m",
+        "title": "OAuth M2M (service principal)",
+        "secret_fields": ["client_secret"],
+        "config_fields": ["api_base", "client_id"],
+        "required": ["client_secret", "api_base", "client_id"],
+        "defaults": {},
+    }
