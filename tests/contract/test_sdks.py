@@ -8,6 +8,9 @@ import httpx
 import httpx2
 import openai
 import pytest
+from google import genai
+from google.genai import errors as genai_errors
+from google.genai import types as genai_types
 from openai._streaming import SSEDecoder
 
 from spangate.wire.events import UsageReported
@@ -100,3 +103,28 @@ def test_anthropics_sdk_folds_alike(name: str) -> None:
     usage = theirs["usage"]
     assert reported[-1].usage.output == usage["output_tokens"]
     assert reported[-1].usage.input == usage["input_tokens"] + usage["cache_read_input_tokens"] + usage["cache_creation_input_tokens"]
+
+
+@pytest.mark.parametrize("name", [name for name in EVENTS if name.startswith("gemini/") and name != "gemini/error.sse"])
+def test_googles_sdk_says_the_same(name: str) -> None:
+    """It does not fold streams, so its chunks' words are held against the fold, which it must be able to read as an answer."""
+    with replay(name, httpx) as http:
+        options = genai_types.HttpOptions(httpx_client=http, base_url="https://example.com")
+        chunks = list(genai.Client(api_key="k", http_options=options).models.generate_content_stream(model="m", contents="hi"))
+    ours, reported = folded(name)
+    ours["usageMetadata"].pop("serviceTier", None)  # newer than this SDK
+    answer = genai_types.GenerateContentResponse.model_validate(ours)
+    assert (answer.text or "") == "".join(chunk.text or "" for chunk in chunks)
+    assert answer.function_calls == ([call for chunk in chunks for call in chunk.function_calls or []] or None)
+    theirs = chunks[-1].usage_metadata
+    assert theirs is not None
+    assert reported[-1].usage.total == theirs.total_token_count or theirs.total_token_count is None
+
+
+def test_googles_sdk_raises_on_an_error_amid_a_stream() -> None:
+    with replay("gemini/error.sse", httpx) as http:
+        options = genai_types.HttpOptions(httpx_client=http, base_url="https://example.com")
+        stream = genai.Client(api_key="k", http_options=options).models.generate_content_stream(model="m", contents="hi")
+        assert next(stream).text == "Hello, w"
+        with pytest.raises(genai_errors.ServerError, match="UNAVAILABLE"):
+            next(stream)

@@ -45,6 +45,7 @@ LEFT = 499  # what we note as status when the client left before it was sent one
 USELESS = frozenset({"upstream_redirect", "upstream_malformed", "upstream_credential"})
 # The header that is the provider's own name of the request: OpenAI's and most others', Anthropic's.
 REQUEST_IDS = (b"x-request-id", b"request-id")
+TIER = b"x-gemini-service-tier"  # Google's; the others say it in the answer
 
 
 class Record(Protocol):
@@ -116,6 +117,8 @@ class Call:
     def headed(self, status: int, headers: dict[bytes, bytes]) -> None:
         request_id = next((headers[name] for name in REQUEST_IDS if name in headers), None)
         self._record(Headed(status, None if request_id is None else request_id.decode("latin-1"), self._clock()))
+        if TIER in headers:
+            self._record(Identified(service_tier=headers[TIER].decode("latin-1")))
 
     def event(self, event: Event) -> None:
         """What was read in the answer."""

@@ -57,6 +57,7 @@ _DOWN = Allowed(
             b"x-ms-region",
             b"azureml-model-session",
             b"x-goog-request-id",
+            b"x-gemini-service-tier",  # the tier that served it, which may be another one than was asked for
             b"x-groq-region",
             b"mistral-correlation-id",
             b"x-kong-request-id",  # Mistral's gateway

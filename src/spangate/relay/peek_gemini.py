@@ -6,6 +6,7 @@
 
 import msgspec
 
+from spangate.exchange import Inbound
 from spangate.wire.problems import Refusal
 
 from .peek import Peek, Span, past_blanks, scan, spliced
@@ -28,6 +29,11 @@ def peek(body: bytes, *, stream: bool) -> Peek:
             if body[at[0]] == ord("{"):
                 spans += _named(body, scan(body, *at, f"`requests[{number}]`")[0])
     return Peek(model=None, stream=stream, include_usage=None, inside=inside, empty=not found, resources_at=tuple(spans))
+
+
+def listed(inbound: Inbound) -> bool:
+    """Whether a stream comes as a JSON array: server-sent events are for who asks for them."""
+    return inbound.format == "gemini.generate" and "alt=sse" not in inbound.query
 
 
 def patch(body: bytes, peek: Peek, model: str) -> bytes:

@@ -34,7 +34,7 @@ def plan(inbound: Inbound, peeked: Peek, target: Target, format: str, timeouts: 
         outgoing=Outgoing(
             url=url(target.formats[format], inbound),
             method=inbound.method,
-            headers=headers(inbound, target, format, stream=peeked.stream),
+            headers=headers(inbound, target, format, stream=peeked.stream and not peek_gemini.listed(inbound)),
             body=_body(inbound, peeked, target, format, ask_usage=ask),
             allow_private=target.allow_private,
             timeouts=timeouts,

@@ -79,12 +79,21 @@ async def test_it_is_sent_where_its_path_says_with_the_targets_model(call: Inbou
     assert (world.transport.sent[0].url, world.transport.sent[0].body) == (url, body)
 
 
-async def test_a_plain_answer_passes_and_is_counted() -> None:
+@pytest.mark.parametrize(("query", "accept"), [("", "application/json"), ("alt=sse", "text/event-stream")])
+async def test_a_stream_is_asked_for_in_its_framing(query: str, accept: str) -> None:
     world = World(200, JSON, [LAST])
+    await world.relay(asked("streamGenerateContent", query=query))
+    assert world.transport.sent[0].headers["accept"] == accept
+
+
+async def test_a_plain_answer_passes_and_is_counted() -> None:
+    tier = (b"x-gemini-service-tier", b"flex")
+    world = World(200, [*JSON, tier], [LAST])
     reply = await world.relay(asked("generateContent"))
     assert reply.body == LAST
+    assert tier in reply.headers
     attempt = world.exchange.attempts[0]
-    assert (attempt.usage, attempt.stop_reason) == (Usage(input=5, output=2), "STOP")
+    assert (attempt.usage, attempt.stop_reason, attempt.service_tier) == (Usage(input=5, output=2), "STOP", "flex")
 
 
 async def test_a_count_of_tokens_is_booked_by_nobody() -> None:
