@@ -334,7 +334,7 @@ class Supervisor:
                     self._fresh = None
             while len(self._workers) > settings.relays:
                 self._retire(self._workers.pop(), None)
-        except StartError as error:
+        except (StartError, OSError) as error:  # OSError: no room for one more process, say
             log.error("rolling restart given up: %s. What is not replaced yet serves on.", error)
             self._numbers.add(ROLLS, ("given_up",))
             return
