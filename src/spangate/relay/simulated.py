@@ -23,6 +23,7 @@ Json = dict[str, Any]
 _LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens", "maxOutputTokens")
 _TYPES = {"messages": list, "contents": list, "requests": list, "content": dict}  # of what is asked; else it is a text or a list
 _GEMINI_STREAM = ":streamGenerateContent"
+KEEPS_NOTHING = "There is nothing here: the simulated provider keeps nothing of what it said."
 
 
 class SimulatedTransport:
@@ -32,7 +33,9 @@ class SimulatedTransport:
     async def send(self, outgoing: Outgoing) -> Incoming:
         await asyncio.sleep(0)  # a real provider is never that quick: let others run, and cancellations arrive
         path, _, query = outgoing.url.partition("?")
-        end = next(end for end in _SAID_IN if path.endswith(end))
+        end = next((end for end in _SAID_IN if path.endswith(end)), None)
+        if end is None or outgoing.method != "POST":
+            return SimulatedIncoming(404, "application/json", "req_simulated", [_dump(_problem(path, KEEPS_NOTHING))])
         answer = _Answer(outgoing.body, int(self._now()), _SAID_IN[end], _of_path(path))
         if answer.problem is not None:
             return SimulatedIncoming(400, "application/json", answer.request_id, [_dump(_problem(path, answer.problem))])

@@ -277,3 +277,13 @@ async def test_gemini_refuses_in_its_own_shape() -> None:
 
 async def test_anthropic_counts_tokens() -> None:
     assert json.loads(await whole(await answer(MESSAGES + "/count_tokens"))) == {"input_tokens": 2}
+
+
+@pytest.mark.parametrize(
+    ("method", "url"),
+    [("GET", f"{RESPONSES}/resp_1"), ("POST", f"{RESPONSES}/resp_1/cancel"), ("DELETE", RESPONSES), ("POST", f"{BASE}/files")],
+)
+async def test_what_it_said_is_not_there_to_be_read_again(method: str, url: str) -> None:
+    incoming = await SimulatedTransport().send(Outgoing(url=url, headers={}, body=b"", method=method))
+    assert incoming.status == 404
+    assert "keeps nothing" in json.loads(await whole(incoming))["error"]["message"]
