@@ -16,10 +16,10 @@ _PLAIN = frozenset({"openai.embeddings", "mlflow.embeddings", "anthropic.count_t
 
 def asked(inbound: Inbound) -> Peek:
     """Raises Refusal(400) for what cannot be read, and for a stream where it would be another operation's."""
-    if inbound.format in peek_gemini.FORMATS:
-        return peek_gemini.peek(inbound.body, stream=bool(inbound.stream))
     if not inbound.names_model:
         return Peek(model=None, stream=bool(inbound.stream), include_usage=None, inside=0, empty=True)
+    if inbound.format in peek_gemini.FORMATS:
+        return peek_gemini.peek(inbound.body, stream=bool(inbound.stream))
     peeked = peek(inbound.body)
     if not peeked.stream:
         return peeked

@@ -4,6 +4,8 @@
 (`models/…`). Fields have two spellings, as in all JSON of protobuf. Nothing is re-encoded, and a key that is said twice is refused.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 from spangate.exchange import Inbound
@@ -11,7 +13,15 @@ from spangate.wire.problems import Refusal
 
 from .peek import Peek, Span, past_blanks, scan, spliced
 
-FORMATS = frozenset({"gemini.generate", "gemini.embeddings", "gemini.count_tokens"})
+# By the word behind the model in the path: the format, and whether the answer is a stream.
+METHODS: Mapping[str, tuple[str, bool]] = {
+    "generateContent": ("gemini.generate", False),
+    "streamGenerateContent": ("gemini.generate", True),
+    "countTokens": ("gemini.count_tokens", False),
+    "embedContent": ("gemini.embeddings", False),
+    "batchEmbedContents": ("gemini.embeddings", False),
+}
+FORMATS = frozenset(format for format, _ in METHODS.values())
 
 _INNER = ("generateContentRequest", "generate_content_request")
 _items = msgspec.json.Decoder(list[msgspec.Raw])

@@ -46,12 +46,14 @@ def plan(inbound: Inbound, peeked: Peek, target: Target, format: str, timeouts: 
 
 
 def _body(inbound: Inbound, peeked: Peek, target: Target, format: str, *, ask_usage: bool) -> bytes:
-    if inbound.names_model:
-        body = patch(inbound.body, peeked, model=target.model, ask_usage=ask_usage)
-        # Who refuses the option sends usage without being asked, so that the client misses nothing.
-        refused = target.usage_in_stream == "rejects" and peeked.options_at is not None and format in USAGE_ON_REQUEST
-        return without(body, "stream_options") if refused else body
-    return peek_gemini.patch(inbound.body, peeked, target.model) if peeked.resources_at else inbound.body
+    if not inbound.names_model:
+        return inbound.body
+    if format in peek_gemini.FORMATS:
+        return peek_gemini.patch(inbound.body, peeked, target.model)
+    body = patch(inbound.body, peeked, model=target.model, ask_usage=ask_usage)
+    # Who refuses the option sends usage without being asked, so that the client misses nothing.
+    refused = target.usage_in_stream == "rejects" and peeked.options_at is not None and format in USAGE_ON_REQUEST
+    return without(body, "stream_options") if refused else body
 
 
 def headers(inbound: Inbound, target: Target, format: str, *, stream: bool) -> dict[str, str]:

@@ -14,6 +14,8 @@ from spangate.wire.formats import FORMATS, raw
 from spangate.wire.problems import Refusal
 
 from .peek import peek
+from .peek_gemini import FORMATS as OF_METHODS
+from .peek_gemini import METHODS
 
 SCOPE = "proxy"  # of a key
 LONGEST = 8192  # characters of a path or a query; most servers take no more
@@ -77,9 +79,11 @@ def proxied(inbound: Inbound, found: Route) -> tuple[Inbound, Route]:
             f"{' '.join(rules.methods) or 'no method'} on {' '.join(rules.paths)[:500] or 'no path'}.",
         )
     query = query_up(inbound.query)
-    format = spoken(found, path) if inbound.method == "POST" else None
-    if format is not None:
-        seen = msgspec.structs.replace(inbound, format=format, suffix="", query=query, stream=_streams(inbound.body))
+    known = spoken(found, path) if inbound.method == "POST" else None
+    if known is not None:
+        format, suffix = known
+        stream = METHODS[suffix[1:]][1] if suffix else _streams(inbound.body)
+        seen = msgspec.structs.replace(inbound, format=format, suffix=suffix, query=query, stream=stream)
         # As with any raw call, the body is the client's: what was not asked for in it is not asked for.
         targets = tuple(_as_it_is(target) for target in found.targets)
     else:
@@ -173,12 +177,19 @@ def _again(text: str) -> str:
     return "+".join(quote(unquote_to_bytes(piece), safe=_PLAIN_IN_QUERY) for piece in text.split("+"))
 
 
-def spoken(found: Route, path: str) -> str | None:
-    """The format whose URL lies at the path, at the first target that has one there."""
+def spoken(found: Route, path: str) -> tuple[str, str] | None:
+    """The format whose URL lies at the path, at the first target that has one there; and what Gemini's paths add to it, the method."""
+    model, colon, method = path.rpartition(":")
+    of_gemini, _ = METHODS.get(method, (None, False))
     for target in found.targets:
         for format, url in target.formats.items():
-            if format in FORMATS and target.base_url and url.partition("?")[0] == target.base_url + path:
-                return format
+            if format not in FORMATS or not target.base_url:
+                continue
+            place = url.partition("?")[0]
+            if format == of_gemini and place == target.base_url + model:
+                return format, colon + method
+            if place == target.base_url + path and format not in OF_METHODS:
+                return format, ""
     return None
 
 

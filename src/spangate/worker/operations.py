@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, unquote, urlencode
 
 import msgspec
 
+from spangate.relay.peek_gemini import METHODS
 from spangate.wire.problems import Refusal
 
 
@@ -48,23 +49,14 @@ ANTHROPIC_MESSAGES = Operation("anthropic.messages", "passthrough/model/anthropi
 ANTHROPIC_COUNT_TOKENS = Operation("anthropic.count_tokens", "passthrough/model/anthropic-count-tokens")
 
 
-def _of_gemini(format: str, method: str, word: str = "", *query: str, stream: bool = False) -> Operation:
-    """MLflow has one word for the first two methods, and none for the others."""
-    said = f"passthrough/model/gemini-{word or method}"
-    return Operation(format, said, f":{method}", names_model=False, query=frozenset(query), stream=stream)
+def _of_gemini(method: str, format: str, stream: bool) -> Operation:
+    """Without alt=sse a stream is a JSON array. MLflow has one word for answers and their streams, and none for the rest."""
+    query = {"alt=sse"} if format == "gemini.generate" else ()
+    word = "generateContent" if format == "gemini.generate" else method
+    return Operation(format, f"passthrough/model/gemini-{word}", f":{method}", query=frozenset(query), stream=stream)
 
 
-# By the word behind the model in the path. Without alt=sse a stream is a JSON array.
-GEMINI: Mapping[str, Operation] = {
-    operation.suffix[1:]: operation
-    for operation in (
-        _of_gemini("gemini.generate", "generateContent", "", "alt=sse"),
-        _of_gemini("gemini.generate", "streamGenerateContent", "generateContent", "alt=sse", stream=True),
-        _of_gemini("gemini.count_tokens", "countTokens"),
-        _of_gemini("gemini.embeddings", "embedContent"),
-        _of_gemini("gemini.embeddings", "batchEmbedContents"),
-    )
-}
+GEMINI: Mapping[str, Operation] = {method: _of_gemini(method, *said) for method, said in METHODS.items()}
 UNIFIED_CHAT = Operation("mlflow.chat", "unified/chat")
 UNIFIED_EMBEDDINGS = Operation("mlflow.embeddings", "unified/embeddings")
 

@@ -38,7 +38,7 @@ def routes(monkeypatch: pytest.MonkeyPatch) -> None:
 def asked(method: str, body: bytes = b'{"contents":[]}', format: str = "gemini.generate", query: str = "") -> Inbound:
     stream = method.startswith("stream")
     call = inbound(body, format, endpoint="gem")
-    return msgspec.structs.replace(call, suffix=f":{method}", query=query, stream=stream, names_model=False)
+    return msgspec.structs.replace(call, suffix=f":{method}", query=query, stream=stream)
 
 
 async def streamed(world: World, query: str = "") -> tuple[Reply, bytes, bool]:

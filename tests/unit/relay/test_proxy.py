@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from spangate.exchange import EndpointSettings, Inbound, ProxyRules, Route, Target
+from spangate.relay.asked import asked as asked_for
+from spangate.relay.peek import Peek
 from spangate.relay.proxy import allowed, normalised, proxied, query_up
 from spangate.wire.problems import Refusal
 
@@ -247,6 +249,33 @@ def test_a_known_format_is_read_and_its_body_is_left_alone(path: str, body: byte
     seen, found = proxied(asked, FOUND)
     assert seen == msgspec.structs.replace(asked, format=format, suffix="", stream=stream)
     assert [each.usage_in_stream for each in found.targets] == ["always"] * 3
+
+
+GEMINI = {f"gemini.{name}": "https://g/v1beta/models/flash" for name in ("generate", "embeddings", "count_tokens")}
+
+
+@pytest.mark.parametrize(
+    ("path", "format", "stream"),
+    [
+        ("/models/flash:generateContent", "gemini.generate", False),
+        ("/models/flash:streamGenerateContent", "gemini.generate", True),
+        ("/models/flash%3AcountTokens", "gemini.count_tokens", False),
+        ("/models/flash:batchEmbedContents", "gemini.embeddings", False),
+    ],
+)
+def test_geminis_formats_are_told_by_the_method_behind_the_model(path: str, format: str, stream: bool) -> None:
+    asked = inbound("POST", path, b"not JSON", "alt=sse")
+    route = msgspec.structs.replace(FOUND, targets=(target(formats=GEMINI, base_url="https://g/v1beta"),))
+    seen, _ = proxied(asked, route)
+    suffix = path.replace("%3A", ":").removeprefix("/models/flash")
+    assert seen == msgspec.structs.replace(asked, format=format, suffix=suffix, stream=stream)
+    assert asked_for(seen) == Peek(model=None, stream=stream, include_usage=None, inside=0, empty=True), "its body is not looked at"
+
+
+@pytest.mark.parametrize("path", ["/models/flash", "/models/flash:predict", "/models/other:generateContent"])
+def test_what_is_no_method_of_gemini_is_passed_unread(path: str) -> None:
+    route = msgspec.structs.replace(FOUND, targets=(target(formats=GEMINI, base_url="https://g/v1beta"),))
+    assert proxied(inbound("POST", path), route)[0].format == "raw"
 
 
 def test_only_a_post_is_of_a_format() -> None:

@@ -33,7 +33,7 @@ def test_a_path_says_the_endpoint_and_what_is_done(root: str, method: str) -> No
     assert operation is not None
     format, word, stream = METHODS[method]
     assert (operation.format, operation.request_type, operation.suffix) == (format, f"passthrough/model/{word}", f":{method}")
-    assert (streams(operation, ""), operation.names_model, found.endpoint, found.allow) == (stream, False, "chat", "POST")
+    assert (streams(operation, ""), operation.names_model, found.endpoint, found.allow) == (stream, True, "chat", "POST")
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ async def test_a_call_goes_to_the_relay_with_what_its_path_says(door: Door) -> N
     await door.request("POST", "/v1beta/models/a:streamGenerateContent", b"{}", [GOOGLE])
     (inbound,) = door.relay.calls
     assert (inbound.format, inbound.endpoint, inbound.suffix, inbound.query) == ("gemini.generate", "a", ":streamGenerateContent", "")
-    assert (inbound.stream, inbound.names_model, inbound.body) == (True, False, b"{}")
+    assert (inbound.stream, inbound.names_model, inbound.body) == (True, True, b"{}")
 
 
 @pytest.mark.parametrize("path", ["/v1beta/models/a:generateContent", "/v1/models/a:countTokens", "/v1beta/models"])
