@@ -232,7 +232,9 @@ def test_odd_usage_harms_nobody(gateway: Gateway, chat: openai.OpenAI, call: str
     if stream:
         list(answer)
     row = only_call(gateway, call)
-    assert (row.status, row.attempts[0].input_tokens, row.attempts[0].output_tokens) == ("ok", None, None)
+    attempt = row.attempts[0]
+    assert (row.status, attempt.provenance) == ("ok", "estimated")
+    assert 0 < (attempt.input_tokens or 0) < 100 and 0 < (attempt.output_tokens or 0) < 100
 
 
 async def test_many_at_once_with_the_async_client(gateway: Gateway, call: str) -> None:
