@@ -32,6 +32,7 @@ def chores(progress: Progress) -> Sums:
         (metrics.JOURNALS.name, ("orphan",)): [float(sum(not process.live for process in waiting.processes))],
         (metrics.ASIDE.name, ()): [float(len(waiting.aside))],
         (metrics.SNAPSHOT_AGE.name, ()): [publish.silent],
+        (metrics.COOLING.name, ()): [float(len(progress.resting()))],
         (metrics.BUILD.name, (__version__,)): [1.0],
     }
     for state, version in (("current", progress.current()), ("published", progress.published())):
