@@ -29,9 +29,12 @@ UPSTREAM_FORMAT: Mapping[str, str] = {
 }
 
 
+FITTED = 1000  # names that are remembered: clients make them up, so there is an end to it
+
+
 class Routes(Mapping[str, Route]):
     """All endpoints in force by name, and what else clients may call them. Made once a snapshot; finding is a dictionary's look-up,
-    and a walk through the patterns only for a name that nobody has."""
+    and a walk through the patterns only for a name that nobody has or sent before."""
 
     def __init__(self, routes: Mapping[str, Route], aliases: Iterable[Alias] = ()) -> None:
         self._routes = routes
@@ -49,6 +52,7 @@ class Routes(Mapping[str, Route]):
         # Of two that are equally literal the alphabet decides, so that every worker says the same.
         patterns.sort(key=lambda each: (each[0].count("*") - len(each[0]), each[0]))
         self._patterns = tuple((tuple(pattern.split("*")), meant) for pattern, meant in patterns)
+        self._fitted: dict[str, Route] = {}  # names that fitted a pattern before
 
     def __getitem__(self, name: str) -> Route:
         return self._routes[name]
@@ -66,9 +70,11 @@ class Routes(Mapping[str, Route]):
 
     def find(self, name: str) -> Route | None:
         """The endpoint that a client means by the name."""
-        found = self._routes.get(name) or self._aliases.get(name)
+        found = self._routes.get(name) or self._aliases.get(name) or self._fitted.get(name)
         if found is None and self._patterns:
-            return next((meant for pieces, meant in self._patterns if fits(pieces, name)), None)
+            found = next((meant for pieces, meant in self._patterns if fits(pieces, name)), None)
+            if found is not None and len(self._fitted) < FITTED:
+                self._fitted[name] = found
         return found
 
     def of(self, endpoint_id: str) -> Route | None:

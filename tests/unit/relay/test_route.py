@@ -111,8 +111,16 @@ def made(*aliases: tuple[str, str]) -> Routes:
     ],
 )
 def test_what_a_name_means(aliases: list[tuple[str, str]], name: str, found: str | None) -> None:
-    meant = made(*aliases).find(name)
-    assert (meant and meant.name) == found
+    routes = made(*aliases)
+    for meant in (routes.find(name), routes.find(name)):  # the second one is remembered
+        assert (meant and meant.name) == found
+
+
+def test_names_that_clients_make_up_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spangate.relay.route.FITTED", 2)
+    routes = made(("*", "a"))
+    assert {routes.find(f"n{n}") for n in range(5)} == {routes["a"]}
+    assert len(routes._fitted) == 2  # pyright: ignore[reportPrivateUsage]
 
 
 def test_lists_endpoints_and_exact_aliases() -> None:
