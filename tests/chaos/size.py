@@ -9,6 +9,8 @@ OUTAGE = float(os.environ.get("CHAOS_OUTAGE", "3"))  # s that a database is away
 STREAMS = int(os.environ.get("CHAOS_STREAMS", "100"))  # open at SIGTERM
 LOAD = int(os.environ.get("CHAOS_LOAD", "12"))  # calls at once
 ABORTS = int(os.environ.get("CHAOS_ABORTS", "100"))  # clients that leave
+READERS = int(os.environ.get("CHAOS_READERS", "40"))  # slow ones at once
+FLOOD = int(os.environ.get("CHAOS_FLOOD", "16"))  # MiB of the stream that each of them is sent
 SEED = int(os.environ.get("CHAOS_SEED") or time.time_ns() % 1_000_000_007)
 
 

@@ -29,7 +29,10 @@ from spangate.wire.problems import Interrupted, Problem, Refusal, UpstreamProble
 # Idle connections are dropped before the other side drops them: uvicorn and Node close at 5 s, and a POST sent into a closing
 # connection is lost without knowing whether it was served.
 KEEP_IDLE = 4.0
-READ_BUFFER = 256 * 1024  # back-pressure: aiohttp stops reading from the provider at twice this, for each slow client
+# Back-pressure: what we hold of an answer for a client that is slow. aiohttp stops reading from the provider at twice READ_BUFFER, and
+# uvloop hands it up to 250 KiB at once before that; PIECE by piece they go on, so that what waits for the client is never more than two.
+READ_BUFFER = 16 * 1024
+PIECE = 32 * 1024
 DESTINATIONS = 4096  # parsed URLs kept; there are as many as model definitions
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 NOT_PUBLIC = "not a public address"
@@ -274,7 +277,7 @@ class HttpIncoming:
         try:
             # A piece that is here already is handed over without waiting, whatever the clocks say.
             async with asyncio.timeout(max(0.0, min(idle, left))):
-                return await self._response.content.readany()
+                return await self._response.content.read(PIECE)
         except TimeoutError:
             self.close()
             if left < idle:

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 SPARE = 64  # descriptors for journal, listener, control and the event loop itself
 LINES = 256  # headers of a request; the busiest SDK behind two proxies sends some forty
+WRITE_HIGH = 16 * 1024  # bytes of a stream that wait for a slow client before the next piece has to
 PIPELINED = 8  # requests that wait for the one before them; no client in use sends even two
 LINGER = 5.0  # s that a client which was answered while it was sending may go on
 # An offer to speak something else. Java's own client makes one with every first request; we decline by not seeing it.
@@ -88,6 +89,7 @@ class BoundedProtocol(HttpToolsProtocol):
     # ------------------------------------------------------------ the connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        transport.set_write_buffer_limits(high=WRITE_HIGH)
         super().connection_made(cast(asyncio.Transport, _Parting(transport, self)))
         open_now = len(self.connections)
         if open_now > 2 * self.limits.connections:
