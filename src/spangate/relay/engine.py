@@ -183,8 +183,11 @@ class Relay:
             if left(error) and self._drains.room:
                 call.leave()
                 self._drains.take(lambda: self._rest(attempt), lambda: call.settle_gone(client=True))
-            else:
-                attempt.cancel()
+                raise
+            attempt.cancel()
+            (outcome,) = await asyncio.gather(attempt, return_exceptions=True)
+            if isinstance(outcome, Reply) and isinstance(outcome.body, StreamBody):
+                outcome.body.leave(error)  # it began at that very moment
             raise
 
     async def _rest(self, attempt: "asyncio.Task[Reply | Setback]") -> None:

@@ -382,6 +382,30 @@ async def test_no_more_are_read_on_at_once_than_there_is_room_for() -> None:
     assert it.log[-2:] == ["settle client_gone", "close"]
 
 
+@pytest.mark.parametrize("room", [0, 1])
+@pytest.mark.parametrize("steps", range(12))
+async def test_at_whatever_step_the_client_leaves_the_call_is_settled_and_the_provider_hung_up_on(room: int, steps: int) -> None:
+    it = world(HANG, ROLE, WORD, STOP, USAGE, DONE, gone="drain")
+    it.drains._most = room  # pyright: ignore[reportPrivateUsage]
+    later = Later(it)
+    task = asyncio.create_task(it.call(ASK_STREAM))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    later.come()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel(GONE)
+    try:
+        reply = await task
+    except asyncio.CancelledError:
+        pass
+    else:
+        assert isinstance(reply.body, StreamBody)
+        reply.body.leave()
+    await settled(it)
+    assert (it.exchange.status, "close" in it.log) == (Status.client_gone, True)
+
+
 async def test_a_gateway_that_stops_reads_nothing_on() -> None:
     it = world(gone="drain")
     it.answer = HANG
