@@ -220,6 +220,24 @@ def test_who_leaves_during_the_pause_is_not_waited_for(gateway: Gateway, provide
     assert len(flaky.served()) == 1
 
 
+# ---------------------------------------------------------------- who rests
+
+
+def test_a_model_that_fails_rests_for_all_workers_and_over_a_kill(alone: Upstream, tmp_path: Path, call: str) -> None:
+    calls = 16  # two workers that told each other nothing, or forgot, would have asked the failing model most of these times
+    with Gateway(tmp_path / "data", workers=2) as gateway:
+        lane = Lane(gateway, call, alone.base).model("down", "status=401").model("good", order=1).made()
+        for no in range(calls):
+            assert lane.call(f"{call}-{no}").whole
+            if no == calls // 2:
+                gateway.kill()
+                gateway.start()
+        until(lambda: len(gateway.calls()) == calls, 10, "all calls in the ledger")
+        tried = Counter(tuple(name for name, *_ in tries(row)) for row in gateway.calls())
+    assert tried.keys() == {("down", "good"), ("good",)}
+    assert tried["down", "good"] < calls / 2, "five calls go to it before it rests, and a probe now and then"
+
+
 # ---------------------------------------------------------------- killed
 
 
