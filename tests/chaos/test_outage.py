@@ -92,3 +92,29 @@ def test_restart_while_postgresql_is_away(own: Callable[..., Gateway], upstream:
     gateway.wait_ready()
     check(gateway, upstream, seen, seconds=60)
     assert gateway.stop() == 0
+
+
+def test_first_start_while_postgresql_is_away(own: Callable[..., Gateway], upstream: Upstream, proxied: tuple[Proxy, str]) -> None:
+    """Without a snapshot nobody can be served yet: callers are told so instead of hanging, and it goes on by itself."""
+    proxy, db = proxied
+    proxy.set("shut")
+    gateway = own(db=db).start(ready=False)
+    end = time.monotonic() + 40
+    while True:
+        try:
+            gateway.rest.post("/v1/messages", model="claude", messages=[])
+        except RestError as error:
+            said = error
+            break
+        except OSError:
+            assert time.monotonic() < end, gateway.log_text()[-3000:]
+            time.sleep(0.1)
+    assert (said.status, said.body["error"]["code"]) == (503, "not_ready")
+    proxy.set("open")
+    gateway.wait_ready()
+    endpoints(gateway, upstream)
+    with Storm(gateway, dice("first"), at_once=LOAD, faults=False) as storm:
+        time.sleep(0.5)
+        seen = storm.stop()
+    check(gateway, upstream, seen, seconds=60)
+    assert gateway.stop() == 0
