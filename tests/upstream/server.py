@@ -147,7 +147,7 @@ class Connection(asyncio.Protocol):
             if self.row is not None:
                 self.row.closed = time.time()
         if self.row is not None and self.row.outcome == "open":
-            self.row.outcome = "client_gone"
+            self.row.outcome, self.row.closed = "client_gone", time.time()
         self.writable.set()
         self.transport = None
 
