@@ -374,7 +374,10 @@ def test_embeddings_that_come_as_a_stream_are_read_all_the_same(fold_limit: int)
 # ---------------------------------------------------------------- plain
 
 
-@pytest.mark.parametrize("name", FORMATS)
+READING = sorted(FORMATS.keys() - {"raw"})  # which takes any bytes for an answer
+
+
+@pytest.mark.parametrize("name", READING)
 @pytest.mark.parametrize("body", [b"", b"[]", b"5", b"{", b"\xff", b"[" * 100_000])
 def test_a_plain_answer_that_is_none(name: str, body: bytes) -> None:
     assert FORMATS[name].parse_answer(body) == [Failed("malformed", "The provider's answer is not a JSON object")]
@@ -508,7 +511,7 @@ def check_never_raises(decoder: Decoder, body: bytes, at: int) -> None:
 
 
 @settings(max_examples=150)
-@given(FRAMES, st.sampled_from(sorted(FORMATS)), st.sampled_from([0, 30, 1 << 20]), st.integers(0, 200))
+@given(FRAMES, st.sampled_from(READING), st.sampled_from([0, 30, 1 << 20]), st.integers(0, 200))
 def test_nothing_that_a_provider_sends_raises(frames: list[bytes], name: str, fold_limit: int, at: int) -> None:
     check_never_raises(FORMATS[name].decoder(fold_limit), b"".join(frames), at)
 
