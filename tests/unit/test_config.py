@@ -53,8 +53,8 @@ def test_every_setting_can_be_said_in_a_file(tmp_path: Path) -> None:
         host="0.0.0.0", port=1, data_dir=tmp_path, db="postgresql://u@h/d", workers=2, config=file, admin_key="0123456789abcdef",
         kek=KEK, strict=True, allow_private_upstreams=True, grace=1.5, body_limit=2 * 1024**2, content_limit=0, connect_timeout=1,
         first_byte_timeout=2, idle_timeout=3, total_timeout=4, fsync_interval=0.5, log_level="debug", log_format="json", access_log=False,
-        retire_grace=60, allowed_hosts="a.example", max_connections=9, head_timeout=5, body_idle_timeout=6, write_timeout=7, drain_seconds=8,
-        drain_tokens=9, journal_reserve=0, disk_low=1024**2,
+        retire_grace=60, allowed_hosts="a.example", max_connections=9, head_timeout=5, body_idle_timeout=6, write_timeout=7,
+        drain_seconds=8, drain_tokens=9, journal_reserve=0, disk_low=1024**2,
     )  # type: ignore[arg-type]  # fmt: skip
 
 
