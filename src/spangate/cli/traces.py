@@ -31,7 +31,8 @@ SPAN_USAGE = "mlflow.chat.tokenUsage"
 MODEL = "mlflow.llm.model"
 INPUTS, OUTPUTS = "mlflow.spanInputs", "mlflow.spanOutputs"
 PROVENANCE = "spangate.usage.provenance"
-INPUT_TOKENS, OUTPUT_TOKENS = "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"
+ESTIMATED_INPUT, ESTIMATED_OUTPUT = "spangate.usage.estimated_input", "spangate.usage.estimated_output"
+TOKENS = frozenset({"gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", ESTIMATED_INPUT, ESTIMATED_OUTPUT})
 UNSURE_FIRST = ("estimated", "unknown", "drained", "reported")
 FIRST_TOKEN = "spangate.time_to_first_token_ms"  # noqa: S105  a time, no secret
 
@@ -232,8 +233,8 @@ def line(info: TraceInfo, spans: Sequence[Span]) -> Line:
         endpoint=name.removeprefix("gateway/"),
         model=attempts[-1].values.get(MODEL) if attempts else None,
         state=info.state,
-        input_tokens=usage.get("input_tokens"),
-        output_tokens=usage.get("output_tokens"),
+        input_tokens=_guessed(attempts, usage.get("input_tokens"), ESTIMATED_INPUT),
+        output_tokens=_guessed(attempts, usage.get("output_tokens"), ESTIMATED_OUTPUT),
         provenance=provenance(attempts),
         first_token_ms=next((span.values[FIRST_TOKEN] for span in (root, *attempts) if span and FIRST_TOKEN in span.values), None),
         duration_ms=milliseconds(info.execution_duration),
@@ -276,6 +277,12 @@ def _usage(info: TraceInfo) -> dict[str, Any]:
     return cast("dict[str, Any]", said) if isinstance(said, dict) else {}
 
 
+def _guessed(attempts: Sequence[Span], counted: int | None, estimated: str) -> int | None:
+    """With what only we counted, which no trace shows as its usage."""
+    guesses = [span.values[estimated] for span in attempts if estimated in span.values]
+    return (counted or 0) + sum(guesses) if guesses else counted
+
+
 def ended(info: TraceInfo) -> int:
     """When a trace ended, in ms."""
     begun = datetime.datetime.fromisoformat(info.request_time).timestamp() * 1000
@@ -295,7 +302,7 @@ def seconds(ms: float | None) -> str:
 
 def provenance(attempts: Sequence[Span]) -> str | None:
     """Of the attempts that have tokens, or None."""
-    said = {span.values.get(PROVENANCE) for span in attempts if INPUT_TOKENS in span.values or OUTPUT_TOKENS in span.values}
+    said = {span.values.get(PROVENANCE) for span in attempts if not TOKENS.isdisjoint(span.values)}
     return next((word for word in UNSURE_FIRST if word in said), None)
 
 
