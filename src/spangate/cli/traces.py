@@ -135,8 +135,8 @@ def show(there: There, trace_id: Annotated[str, typer.Argument(help="tr-..., or 
         return
     (line,) = lines(there.client, [trace.trace_info], {trace_id: trace})
     there.console.print(Text.assemble((trace_id, "bold"), "  ", (line.state, _style(line.state)), f"  {trace.trace_info.request_time}"))
-    usage = _usage(trace.trace_info)
-    said = ", ".join(f"{name.removesuffix('_tokens').replace('_', ' ')} {value}" for name, value in usage.items())
+    usage = _usage(trace.trace_info) or {"input": line.input_tokens, "output": line.output_tokens}
+    said = ", ".join(f"{name.removesuffix('_tokens').replace('_', ' ')} {value}" for name, value in usage.items() if value is not None)
     by = f" ({line.provenance})" if said and line.provenance else ""
     there.console.print(f"first token {seconds(line.first_token_ms)}, whole {seconds(line.duration_ms)}; tokens: {said or 'unknown'}{by}")
     there.console.print(tree(trace))
