@@ -40,6 +40,7 @@ JSON = (b"content-type", b"application/json")
 CONTENT_LIMIT = 1 << 20
 PLAIN_LIMIT = 64 << 20  # bytes of a plain answer that are held to be read; the largest seen are generated images, a tenth of it
 ERROR_LIMIT = 4 << 20
+FIRST_FRAME = 64 << 10  # bytes of a stream's first frame that are waited for; no error is that long
 MASK = b"***masked***"
 
 
@@ -281,6 +282,14 @@ class Relay:
         if not first:
             raise UpstreamProblem(502, "upstream_empty", "The provider ended its stream before it began.")
         begun = stream.feed(first)
+        read = len(first)
+        while not (call.started or call.failure or stream.decoder.frames.at_boundary) and read < FIRST_FRAME:
+            # The network cut the first frame in two, and its rest may say that this is an error.
+            rest = await incoming.piece()
+            if not rest:
+                break  # the stream itself is told so, when it asks again
+            begun += stream.feed(rest)
+            read += len(rest)
         if call.failure is not None and not call.started:
             problem = stillborn(call.failure, headers)
             problem.message = hushed(problem.message.encode("utf-8", "replace"), plan.target).decode()

@@ -4,6 +4,7 @@ An object and not an async generator: a generator that was never started forgets
 """
 
 import asyncio
+import logging
 from typing import Protocol
 
 from spangate.exchange import Faulted, Status
@@ -13,6 +14,8 @@ from spangate.wire.problems import Interrupted, Problem
 from .call import Call
 from .drain import Drains
 from .upstream import Incoming
+
+logger = logging.getLogger(__name__)
 
 # After the terminal event the client has all; we read on only so that the connection can be used again.
 AFTER_END = 1.0
@@ -233,9 +236,14 @@ class StreamBody:
             self._incoming.close()
 
     def _fold(self) -> None:
-        """Hands over what was said so far. Not after the settlement: it would change nothing."""
+        """Hands over what was said so far. Not after the settlement: it would change nothing. Never raises: what cannot be written down
+        again, such as lists in lists a thousand deep, is left out of the trace, and the bill is not."""
         if self._call.settled is None and self._call.traced:
-            folded = self._stream.decoder.answer()
+            try:
+                folded = self._stream.decoder.answer()
+            except Exception as error:
+                logger.warning("What call %s was answered is not kept: %s", self._call.inbound.call_id, type(error).__name__)
+                folded = b"{}", True
             if folded is not None:
                 self._call.answered(folded[0], truncated=folded[1])
 

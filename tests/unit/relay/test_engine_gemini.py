@@ -146,7 +146,7 @@ async def test_what_breaks_a_stream_of_events_is_told_in_an_event() -> None:
     assert (whole, world.exchange.status) == (False, Status.provider_gone)
 
 
-@pytest.mark.parametrize("piece", [b"[" + FIRST[:9], b"[" + FIRST + b"]"], ids=["amid an element", "after the array"])
+@pytest.mark.parametrize("piece", [b"[" + FIRST + b"," + FIRST[:9], b"[" + FIRST + b"]"], ids=["amid an element", "after the array"])
 async def test_where_no_element_may_follow_the_answer_is_cut(piece: bytes) -> None:
     world = World(200, JSON, [piece, GONE])
     _, got, whole = await streamed(world)

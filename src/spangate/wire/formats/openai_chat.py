@@ -17,7 +17,7 @@ from spangate.wire.problems import Problem, UpstreamProblem
 from spangate.wire.usage import Usage
 
 from . import problem_text
-from .decoding import SseDecoder
+from .decoding import NO_OBJECT, SseDecoder
 
 NAME: str = "openai.chat"
 
@@ -84,12 +84,9 @@ def _model(name: str, created_ms: int, owner: str) -> dict[str, object]:
 
 
 def parse_answer(body: bytes) -> list[Event]:
-    try:
-        answer = lenient.mapping(lenient.parse(body))
-    except (ValueError, RecursionError):
-        answer = None
+    answer = lenient.document(body)
     if answer is None:
-        return [Failed("malformed", "The provider's answer is not a JSON object")]
+        return [NO_OBJECT]
     return answer_events(answer)
 
 
@@ -354,7 +351,10 @@ class Decoder(SseDecoder):
             held["finish_reason"] = reason[:100]
         delta = lenient.mapping(choice.get("delta"))
         if delta:
-            fold.merge(cast("dict[str, object]", held.setdefault("message", {})), delta)
+            message = lenient.mapping(held.get("message"))
+            if message is None:  # not said yet; or a `message` beside the delta was no object
+                message = held["message"] = {}
+            fold.merge(message, delta)
         rest = {name: value for name, value in choice.items() if name not in ("index", "delta", "finish_reason")}
         if rest:
             fold.merge(held, rest)
