@@ -1,7 +1,7 @@
 """JSON as providers write it: what a lenient client would still read is read here, and nothing is written that a strict one refuses.
 
 Seen on real wires: halves of a surrogate pair, one in each of two deltas; NaN; broken UTF-8; numbers beyond a double.
-`parse` raises ValueError or RecursionError and nothing else; `render` raises RecursionError and nothing else.
+`parse` raises ValueError or RecursionError and nothing else; `document` raises nothing; `render` raises RecursionError and nothing else.
 """
 
 import json
@@ -18,6 +18,14 @@ def parse(data: bytes) -> object:
         return _decoder.decode(data)
     except ValueError:
         return json.loads(data.decode("utf-8", "replace"))
+
+
+def document(data: bytes) -> dict[str, object] | None:
+    """The JSON object that the bytes are, or None."""
+    try:
+        return mapping(parse(data))
+    except (ValueError, RecursionError):
+        return None
 
 
 def render(value: object, hook: Callable[[object], object] | None = None) -> bytes:

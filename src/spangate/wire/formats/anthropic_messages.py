@@ -20,7 +20,7 @@ from spangate.wire.problems import Problem, UpstreamProblem
 from spangate.wire.usage import Usage
 
 from . import problem_text
-from .decoding import SseDecoder
+from .decoding import NO_OBJECT, SseDecoder
 
 NAME: str = "anthropic.messages"
 
@@ -94,12 +94,9 @@ def _model(name: str, created_ms: int) -> dict[str, object]:
 
 
 def parse_answer(body: bytes) -> list[Event]:
-    try:
-        answer = lenient.mapping(lenient.parse(body))
-    except (ValueError, RecursionError):
-        answer = None
+    answer = lenient.document(body)
     if answer is None:
-        return [Failed("malformed", "The provider's answer is not a JSON object")]
+        return [NO_OBJECT]
     if answer.get("type") == "error":
         return [failure(answer)]
     events: list[Event] = []

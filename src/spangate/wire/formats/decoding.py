@@ -7,6 +7,8 @@ from spangate.wire.events import Event, Failed, Progressed, Started, Tiered
 from spangate.wire.framing import Framing
 from spangate.wire.framing.sse import LIMIT, Frame, Frames
 
+NO_OBJECT = Failed("malformed", "The provider's answer is not a JSON object")
+
 
 class SseDecoder(ABC):
     """Bounded, never raising: a frame that is not what the format says is one Failed("malformed"), and the stream goes on."""

@@ -4,9 +4,10 @@ Reference: https://ai.google.dev/api/tokens
 """
 
 from spangate.wire import lenient
-from spangate.wire.events import Event, Failed
+from spangate.wire.events import Event
 
 from . import gemini_generate, unstreamed
+from .decoding import NO_OBJECT
 from .gemini_generate import parse_problem, render_model, render_models, render_problem, render_problem_event
 
 __all__ = [
@@ -24,12 +25,9 @@ NAME: str = "gemini.count_tokens"
 
 
 def parse_answer(body: bytes) -> list[Event]:
-    try:
-        answer = lenient.mapping(lenient.parse(body))
-    except (ValueError, RecursionError):
-        answer = None
+    answer = lenient.document(body)
     if answer is None:
-        return [Failed("malformed", "The provider's answer is not a JSON object")]
+        return [NO_OBJECT]
     return [gemini_generate.failure(answer)] if answer.get("error") else []
 
 

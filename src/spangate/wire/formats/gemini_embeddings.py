@@ -6,9 +6,10 @@ Reference: https://ai.google.dev/api/embeddings. Older models count no tokens he
 import msgspec
 
 from spangate.wire import lenient
-from spangate.wire.events import Event, Failed, UsageReported
+from spangate.wire.events import Event, UsageReported
 
 from . import gemini_generate, unstreamed
+from .decoding import NO_OBJECT
 from .gemini_generate import parse_problem, parse_usage, render_model, render_models, render_problem, render_problem_event
 
 __all__ = [
@@ -39,7 +40,7 @@ def parse_answer(body: bytes) -> list[Event]:
     try:
         answer = _parse(body)
     except (ValueError, RecursionError):
-        return [Failed("malformed", "The provider's answer is not a JSON object")]
+        return [NO_OBJECT]
     if answer.error:
         return [gemini_generate.failure({"error": answer.error})]
     reported = parse_usage(answer.usage_metadata)

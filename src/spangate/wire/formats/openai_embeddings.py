@@ -7,11 +7,12 @@ import msgspec
 
 from spangate.wire import lenient
 from spangate.wire.counting import UNREADABLE, Tally
-from spangate.wire.events import Ended, Event, Failed, Started, UsageReported
+from spangate.wire.events import Ended, Event, Started, UsageReported
 from spangate.wire.framing.sse import Frame
 from spangate.wire.usage import Usage, count
 
-from .decoding import SseDecoder
+from . import unstreamed
+from .decoding import NO_OBJECT
 from .openai_chat import failure, parse_problem, render_model, render_models, render_problem, render_problem_event
 
 __all__ = [
@@ -49,7 +50,7 @@ def parse_answer(body: bytes) -> list[Event]:
     try:
         answer = _parse(body)
     except (ValueError, RecursionError):
-        return [Failed("malformed", "The provider's answer is not a JSON object")]
+        return [NO_OBJECT]
     if answer.error:
         return [failure({"error": answer.error})]
     events: list[Event] = []
@@ -95,43 +96,19 @@ def decoder(fold_limit: int) -> "Decoder":
     return Decoder(fold_limit)
 
 
-class Decoder(SseDecoder):
-    """No provider streams embeddings. Should one label its answer so all the same, each frame is read as a plain answer."""
+class Decoder(unstreamed.Decoder):
+    """As OpenAI's streams end, so may this."""
 
     def __init__(self, fold_limit: int) -> None:
-        super().__init__()
-        self._limit = fold_limit
-        self._answer: tuple[bytes, bool] | None = None
-        self._whole = False
+        super().__init__(fold_limit, parse_answer, empty=b'{"object":"list","data":[]}')
 
     @property
     def finished(self) -> bool:
-        return self.ended or self._whole
-
-    def answer(self) -> tuple[bytes, bool] | None:
-        return self._answer
+        return self.ended or super().finished
 
     def _observe(self, frame: Frame, data: bytes, events: list[Event]) -> None:
-        if data.strip() == b"[DONE]":
-            if not self.ended:
-                self.ended = True
-                events.append(Ended())
-            return
-        said = parse_answer(data)
-        if said and isinstance(said[0], Failed):
-            if said[0].kind == "malformed":
-                raise ValueError("not an object")
-            events.extend(said)
-            return
-        if self._whole:
-            return
-        self._whole = True
-        self._progress(events)
-        events.extend(said)
-        if 0 < len(data) <= self._limit:
-            self._answer = lenient.render(lenient.parse(data)), False
-        elif self._limit:
-            self._answer = b'{"object":"list","data":[]}', True
-
-    def _overlong(self, events: list[Event]) -> None:
-        self._progress(events)
+        if data.strip() != b"[DONE]":
+            super()._observe(frame, data, events)
+        elif not self.ended:
+            self.ended = True
+            events.append(Ended())

@@ -19,7 +19,7 @@ from spangate.wire.problems import Problem
 from spangate.wire.usage import Usage
 
 from . import openai_chat, problem_text
-from .decoding import SseDecoder
+from .decoding import NO_OBJECT, SseDecoder
 from .openai_chat import parse_problem, render_model, render_models, render_problem
 
 __all__ = [
@@ -58,12 +58,9 @@ def render_problem_event(problem: Problem, call_id: str) -> bytes:
 
 
 def parse_answer(body: bytes) -> list[Event]:
-    try:
-        answer = lenient.mapping(lenient.parse(body))
-    except (ValueError, RecursionError):
-        answer = None
+    answer = lenient.document(body)
     if answer is None:
-        return [Failed("malformed", "The provider's answer is not a JSON object")]
+        return [NO_OBJECT]
     if answer.get("error") and not lenient.text(answer.get("id")):
         return [openai_chat.failure(answer)]  # an error and no response at all
     events: list[Event] = []

@@ -10,10 +10,13 @@ from .decoding import SseDecoder
 
 
 class Decoder(SseDecoder):
-    def __init__(self, fold_limit: int, parse_answer: Callable[[bytes], list[Event]]) -> None:
+    """`empty`: what a trace has of an answer that is too long to be kept."""
+
+    def __init__(self, fold_limit: int, parse_answer: Callable[[bytes], list[Event]], *, empty: bytes = b"{}") -> None:
         super().__init__()
         self._limit = fold_limit
         self._parse = parse_answer
+        self._empty = empty
         self._answer: tuple[bytes, bool] | None = None
         self._whole = False
 
@@ -37,7 +40,7 @@ class Decoder(SseDecoder):
         self._progress(events)
         events.extend(said)
         if self._limit:
-            self._answer = (lenient.render(lenient.parse(data)), False) if len(data) <= self._limit else (b"{}", True)
+            self._answer = (lenient.render(lenient.parse(data)), False) if len(data) <= self._limit else (self._empty, True)
 
     def _overlong(self, events: list[Event]) -> None:
         self._progress(events)
