@@ -27,7 +27,7 @@ from .cooling import Cooling
 from .destination import Responses, destination, remembering
 from .drain import Drains
 from .headers import headers_down
-from .judge import advised, shaped, stillborn, streamed, whole_seconds
+from .judge import advised, kind, shaped, stillborn, streamed, whole_seconds
 from .prepare import Plan, plan
 from .route import UPSTREAM_FORMAT, Routes
 from .streaming import StreamBody, Unread, left
@@ -213,6 +213,8 @@ class Relay:
                 return await self._said_no(call, plan, incoming, headers)
             if plan.format == raw.NAME:
                 return self._passed(call, plan, incoming, headers)
+            if kind(headers) == b"text/html":
+                raise UpstreamProblem(502, "upstream_malformed", "The provider answered with a web page. Check its base URL.")
             if streamed(headers, plan.format, asked=plan.stream) and call.format is not mlflow_embeddings:
                 return await self._stream(call, plan, incoming, headers)
             return await self._plain(call, plan, incoming, headers)
@@ -245,7 +247,7 @@ class Relay:
     async def _plain(self, call: Call, plan: Plan, incoming: Incoming, headers: dict[bytes, bytes]) -> Reply | Setback:
         translated = plan.format != call.format.NAME
         body, whole = await held(incoming, self._plain_limit)
-        if not body:
+        if not body and call.inbound.method != "DELETE":  # what is deleted may have no words left
             raise UpstreamProblem(502, "upstream_empty", "The provider's answer is empty.")
         if not whole:
             if translated:
@@ -254,7 +256,7 @@ class Relay:
             return reply(
                 incoming.status, [*headers_down(headers), *call.headers], StreamBody(call, incoming, Unread(), body, incoming.status)
             )
-        for event in FORMATS[plan.format].parse_answer(body):
+        for event in FORMATS[plan.format].parse_answer(body) if body else ():
             call.event(event)
         failure = call.failure or call.malformed
         answer = RENDERERS[call.format.NAME](body, plan.target.provider) if translated and failure is None else body

@@ -42,8 +42,13 @@ _ARRAYS = frozenset({"gemini.generate"})
 
 def streamed(headers: Mapping[bytes, bytes], format: str, *, asked: bool) -> bool:
     """What the provider says it sends counts; where it does not say, what was asked for."""
-    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    return kind == b"text/event-stream" or (asked and (kind != b"application/json" or format in _ARRAYS))
+    said = kind(headers)
+    return said == b"text/event-stream" or (asked and (said != b"application/json" or format in _ARRAYS))
+
+
+def kind(headers: Mapping[bytes, bytes]) -> bytes:
+    """The media type of the content, without its parameters; b"" if none is said."""
+    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
 
 
 def shaped(body: bytes, format: str) -> bool:

@@ -196,8 +196,16 @@ async def test_refusal_in_a_foreign_shape_is_put_into_the_clients_own(body: byte
     assert (world.exchange.status, world.exchange.http_status, world.exchange.attempts[0].http_status) == (Status.error, 400, 400)
 
 
+@pytest.mark.parametrize("ask", [ASK, ASK_STREAM])
+async def test_web_page_with_200_is_no_answer(ask: bytes) -> None:
+    world = World(200, [(b"content-type", b"text/html; charset=utf-8")], [b"<html>"])
+    reply = await world.call(ask)
+    assert (reply.status, problem(reply)["code"]) == (502, "upstream_malformed")
+    assert world.exchange.status is Status.error
+
+
 async def test_rubbish_with_200_is_relayed_and_not_taken_for_an_answer() -> None:
-    world = World(200, [(b"content-type", b"text/html")], [b"<html>"])
+    world = World(200, JSON, [b"<html>"])
     reply = await world.call(ASK)
     assert (reply.status, reply.body) == (200, b"<html>")
     assert (world.exchange.status, world.exchange.fault and world.exchange.fault.kind) == (Status.error, "malformed")

@@ -120,6 +120,14 @@ async def test_a_response_is_asked_for_at_the_target_that_made_it(method: str, s
     assert it.content == Content(response=said(COMPLETED))
 
 
+async def test_what_is_deleted_may_have_no_words_left() -> None:
+    it = world(204, [])
+    it.responses.known["resp_1"] = Maker("e-1", "d-3")
+    reply = await it.relay(later("DELETE", "", "delete"))
+    assert (reply.status, reply.body) == (204, b"")
+    assert it.exchange.status is Status.ok
+
+
 async def test_who_makes_a_response_is_known_before_the_client_can_ask() -> None:
     it = world(200, SSE, b'data: {"type":"response.created","response":{"id":"resp_7","status":"in_progress"}}\n\n')
     reply = await it.call(b'{"model":"all","stream":true,"input":"x"}', "openai.responses")
