@@ -10,7 +10,7 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -251,15 +251,19 @@ def misspelt() -> None:
     known = [PREFIX + name.upper() for name in (*Settings.model_fields, *OTHERS)]
     for variable in sorted(os.environ):
         if variable.startswith(PREFIX) and variable not in known and not FOREIGN.fullmatch(variable):
-            near = difflib.get_close_matches(variable.removeprefix(PREFIX), [name.removeprefix(PREFIX) for name in known], n=1)
-            meant = f"; did you mean {PREFIX}{near[0]}?" if near else "; `spangate serve --help` lists the settings"
-            raise ConfigError(f"{variable}: there is no such setting{meant}")
+            near = _nearest(variable.removeprefix(PREFIX), [name.removeprefix(PREFIX) for name in known], PREFIX)
+            raise ConfigError(f"{variable}: there is no such setting{near}")
+
+
+def _nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {prefix}{near[0]}?" if near else "; `spangate serve --help` lists the settings"
 
 
 def _sentence(place: tuple[int | str, ...], message: str, kind: str) -> str:
     name = str(place[0]) if place else "settings"
     if kind == "extra_forbidden":
-        return f"{name}: there is no such setting"
+        return f"{name}: there is no such setting{_nearest(name, Settings.model_fields)}"
     return f"{name}: {message.removeprefix('Value error, ')}"
 
 
@@ -337,7 +341,7 @@ def reference() -> str:
         "|---|---|---|---|---|",
     ]
     for name, field in Settings.model_fields.items():
-        rows.append(f"| `{flag(name)}` | `{PREFIX}{name.upper()}` | `{name}` | {_default(name, field.default)} | {field.description} |")
+        rows.append(f"| `{flag(name)}` | `{PREFIX}{name.upper()}` | `{name}` | {_default(name)} | {field.description} |")
     rows += [
         "",
         "The command line client also reads `SPANGATE_URL` and `SPANGATE_KEY`, which say where a gateway is and which key to show.",
@@ -352,14 +356,18 @@ def reference() -> str:
     return "\n".join(rows)
 
 
-def _default(name: str, default: object) -> str:
+def _default(name: str) -> str:
     if name == "data_dir":
         return "`$XDG_DATA_HOME/spangate`, else `~/.local/share/spangate`"
-    if default is None:
-        return "none"
+    return "none" if Settings.model_fields[name].default is None else f"`{said(name)}`"
+
+
+def said(name: str) -> str:
+    """The default of a setting, as a person would write it."""
+    default = Settings.model_fields[name].get_default(call_default_factory=True)
     if isinstance(default, ByteSize):
-        return f"`{default.human_readable().replace('.0', '')}`"
-    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        return default.human_readable().replace(".0", "")
+    return str(default).lower() if isinstance(default, bool) else str(default)
 
 
 if __name__ == "__main__":

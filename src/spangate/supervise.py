@@ -236,6 +236,8 @@ class Supervisor:
         with contextlib.suppress(_Stopped), _signals(self._stop, hung_up), claim(self._settings) as crashed:
             settings, made = with_keys(self._settings)
             wipe(settings.metrics_dir)
+            for metric, label in ((RESTARTS, "control"), (RESTARTS, "worker"), (ROLLS, "done"), (ROLLS, "given_up")):
+                self._numbers.add(metric, (label,), 0.0)  # an alert sees a first one only beside a zero
             with contextlib.closing(self._listen(settings, patient=crashed)) as listener:
                 self._settings = settings = settings.model_copy(update={"port": listener.getsockname()[1]})
                 url = _url(settings)

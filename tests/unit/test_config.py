@@ -71,7 +71,7 @@ def test_every_setting_can_be_said_in_a_file(tmp_path: Path) -> None:
             {"db": "foo://u:hunter2@h/d"},
             "db: must look like postgresql://user@host/name, mysql://user@host/name or sqlite:////path/to/file",
         ),
-        ({"colour": "red"}, "colour: there is no such setting"),
+        ({"colour": "red"}, "colour: there is no such setting; `spangate serve --help` lists the settings"),
         ({"config": "/no/such/file.toml"}, "config: there is no file /no/such/file.toml"),
     ],
 )
@@ -111,7 +111,7 @@ def test_as_many_workers_as_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_unknown_key_in_the_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / "typo.toml"
     file.write_text("prot = 1\n")
-    with pytest.raises(ConfigError, match="prot: there is no such setting"):
+    with pytest.raises(ConfigError, match=r"prot: there is no such setting; did you mean port\?"):
         load({"config": file})
 
 

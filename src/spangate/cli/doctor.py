@@ -28,7 +28,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 @calling
 def doctor(there: There) -> None:
-    """Looks at a gateway: alive, ready, complete, database, keys, clock, backlog."""
+    """Looks at a gateway: alive, ready, complete, database, keys, clock, backlog, models that fail."""
     found = list(findings(there))
     if there.json:
         write_json(found)
@@ -85,6 +85,11 @@ def ledger(there: There) -> Iterator[Finding]:
     waiting, age = int(books["backlog_bytes"]), float(drain.get("backlog_age", 0))
     yield Finding("backlog", "note" if waiting else "ok", f"{waiting} bytes wait, for {age:.0f} s" if waiting else "every record is kept")
     yield Finding("open calls", "ok", str(books["open_calls"]))
+    resting = [
+        f"{rest['model']} of {rest['provider']} failed and is passed over for {rest['seconds']:.0f} s ({', '.join(rest['endpoints'])})"
+        for rest in status.get("resting", ())
+    ]
+    yield Finding("models", "note" if resting else "ok", "; ".join(resting) or "none rests")
 
 
 def database(there: There) -> Iterator[Finding]:

@@ -135,7 +135,7 @@ def set_(
     connect_timeout: Annotated[float | None, typer.Option(help="Seconds to reach the provider.")] = None,
     first_byte_timeout: Annotated[float | None, typer.Option(help="Seconds from there to the status of its answer.")] = None,
     idle_timeout: Annotated[float | None, typer.Option(help="Seconds between two pieces of the answer.")] = None,
-    total_timeout: Annotated[float | None, typer.Option(help="Seconds for all of an attempt.")] = None,
+    total_timeout: Annotated[float | None, typer.Option(help="Seconds for the call as a whole, all attempts included.")] = None,
     client_gone: Annotated[
         ClientGone | None, typer.Option(help="When the client of a stream leaves: hang up, or read on to the provider's count.")
     ] = None,

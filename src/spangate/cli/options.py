@@ -10,7 +10,7 @@ import typer
 from pydantic import ByteSize
 
 from ..client import Client
-from ..config import Settings, flag, load, place
+from ..config import Settings, flag, load, place, said
 from .there import There
 
 Command = Callable[..., Any]
@@ -83,7 +83,8 @@ def _flag_type(name: str) -> Any:
     if kind is ByteSize or typing.get_origin(kind) is Literal:
         kind = str  # the settings parse and refuse it, so that a flag and a variable fail in the same words
     names = f"{flag(name)}/--no-{flag(name)[2:]}" if kind is bool else flag(name)
-    return Annotated[kind | None, typer.Option(names, help=field.description, show_default=False)]
+    about = field.description if kind is bool or field.default is None else f"{field.description} Default: {said(name)}."
+    return Annotated[kind | None, typer.Option(names, help=about, show_default=False)]
 
 
 def _parameter(name: str, kind: Any, default: object) -> inspect.Parameter:

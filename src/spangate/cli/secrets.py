@@ -56,6 +56,8 @@ def create(
     row = catalogued(there, provider)
     auth_config = fields(config)
     values = fields(value) if value is not None else asked(row, auth_config)
+    if more := lacking(row, values, auth_config):
+        raise typer.BadParameter(f"{row['title']} needs {' '.join(more)} too")
     there.tell(there.client.create_secret(name, provider=provider, values=values, auth_config=auth_config or None), COLUMNS)
 
 
@@ -107,6 +109,19 @@ def asked(row: Mapping[str, Any], auth_config: Mapping[str, str]) -> dict[str, s
         question = f"{sealed[0]} of {row['title']} (Enter for none)"
         said[sealed[0]] = typer.prompt(question, hide_input=True, default="", show_default=False)
     return {field: value for field, value in said.items() if value}
+
+
+def lacking(row: Mapping[str, Any], values: Mapping[str, str], auth_config: Mapping[str, str]) -> list[str]:
+    """The options that the auth mode that is meant still needs: the gateway would keep the secret, and refuse each call by it."""
+    modes: list[Mapping[str, Any]] = row["auth_modes"]
+    named = auth_config.get("auth_mode")
+    gaps = [
+        [f"--{'value' if field in mode['secret_fields'] else 'config'} {field}=..." for field in mode["required"] if not given.get(field)]
+        for mode in modes
+        if (named is None or mode["mode"] == named) and values.keys() <= {*mode["secret_fields"]}
+        for given in [{**values, **auth_config}]
+    ]
+    return min(gaps, key=len, default=list[str]())
 
 
 def fields(given: list[str] | None) -> dict[str, str]:

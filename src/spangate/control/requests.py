@@ -28,6 +28,7 @@ class Requests:
         self._application = application
         self._numbers = numbers
         self._said = said
+        numbers.add(MANAGEMENT, ("GET", "200"), 0.0)  # who counts has a file, and by that its memory and CPU are told
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

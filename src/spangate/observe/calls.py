@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 
 from spangate.exchange import AttemptRecord, Content, Exchange, Journal, Status
+from spangate.record.spans import operation
 
 from .metrics import (
     ATTEMPT_SECONDS,
@@ -24,14 +25,8 @@ NS = 1e-9
 CLASSES = (
     "input", "output", "cache_read", "cache_write", "reasoning", "audio_input", "audio_output", "image_input", "image_output",
 )  # fmt: skip
-# OpenTelemetry's names of what is asked for (gen_ai.operation.name), by format.
-OPERATIONS = {
-    "openai.embeddings": "embeddings",
-    "mlflow.embeddings": "embeddings",
-    "gemini.embeddings": "embeddings",
-    "openai.completions": "text_completion",
-    "gemini.generate": "generate_content",
-}
+
+UNWRITABLE = "journal_unwritable"
 
 access = logging.getLogger("spangate.access")
 
@@ -44,6 +39,7 @@ class ObservedJournal:
         self._observers = observers
         self._numbers = numbers
         self._open: set[str] = set()
+        numbers.add(REFUSALS, (UNWRITABLE,), 0.0)  # an alert sees a first one only beside a zero
 
     @property
     def open(self) -> int:
@@ -53,7 +49,7 @@ class ObservedJournal:
         try:
             self._journal.begin(exchange)
         except OSError:
-            self._numbers.add(REFUSALS, ("journal_unwritable",))  # what could not be begun is never settled
+            self._numbers.add(REFUSALS, (UNWRITABLE,))  # what could not be begun is never settled
             raise
         self._open.add(exchange.call_id)
         self._numbers.add(OPEN_CALLS)
@@ -93,22 +89,22 @@ class CallNumbers:
             numbers.observe(CALL_SECONDS, exchange.duration * NS, named)
         if exchange.first_token is not None and exchange.stream:
             numbers.observe(FIRST_TOKEN_SECONDS, exchange.first_token * NS, named)
-        operation = OPERATIONS.get(exchange.format, "chat")
         before: AttemptRecord | None = None
         for attempt in exchange.attempts:
-            self._attempt(attempt, endpoint, operation)
+            self._attempt(attempt, endpoint)
             if before is not None:
                 again = before.model_definition_id == attempt.model_definition_id
                 numbers.add(RETRIES if again else FALLBACKS, (endpoint,))
             before = attempt
 
-    def _attempt(self, attempt: AttemptRecord, endpoint: str, operation: str) -> None:
+    def _attempt(self, attempt: AttemptRecord, endpoint: str) -> None:
         numbers, model = self._numbers, self._model(attempt.model)
         kind = "" if attempt.status is Status.ok else self._kind(attempt.fault.kind if attempt.fault else None)
         numbers.add(ATTEMPTS, (attempt.provider, model, attempt.status, kind))
         if attempt.ended is not None:
             failed = "" if attempt.status is Status.ok else kind or attempt.status
-            numbers.observe(ATTEMPT_SECONDS, (attempt.ended - attempt.started) * NS, (operation, attempt.provider, model, failed))
+            asked = operation(attempt.format) or ""
+            numbers.observe(ATTEMPT_SECONDS, (attempt.ended - attempt.started) * NS, (asked, attempt.provider, model, failed))
         usage = attempt.usage
         for name in CLASSES:
             count: int | None = getattr(usage, name)

@@ -168,9 +168,9 @@ class Recorder:
             duration=None if finished is None else self._after(finished.at),
             first_token=last.first_token if last is not None else None,
             endpoint_id=route.endpoint_id if route is not None else None,
-            endpoint=route.name if route is not None else _named(inbound.endpoint),
+            endpoint=route.name if route is not None else None,
             experiment_id=route.experiment_id if route is not None else None,
-            model=_named(self._model),
+            model=_named(self._model if route is not None else inbound.endpoint),  # a path names what may be no endpoint
             stream=self._stream,
             caller_id=inbound.caller.key_id if inbound.caller is not None else None,
             caller=inbound.caller.name if inbound.caller is not None else None,
@@ -184,7 +184,8 @@ class Recorder:
         """What was said, masked and capped; None if the call is not traced."""
         if self._route is None or not self._route.experiment_id:
             return None
-        request, request_truncated = (None, False) if self._inbound.opaque else keep(self._inbound.body, self._limit)
+        unsaid = self._inbound.opaque or not self._inbound.body
+        request, request_truncated = (None, False) if unsaid else keep(self._inbound.body, self._limit)
         response, response_truncated = (None, False) if self._answered is None else keep(self._hushed(self._answered.body), self._limit)
         return Content(
             request=request,

@@ -50,6 +50,11 @@ _WORDS = {
 _TEXTS = frozenset({"text", "input_text", "output_text", "refusal"})
 
 
+def operation(format: str) -> str | None:
+    """What a format asks of a model (gen_ai.operation.name); None: nothing, or nobody knows what."""
+    return _OPERATIONS.get(format, "chat")
+
+
 class Event(msgspec.Struct, frozen=True):
     name: str
     time: int  # wall clock, ns
@@ -194,6 +199,7 @@ def _root(exchange: Exchange, content: Content | None, outputs: object, experime
                 "spangate.http_status": exchange.http_status,
                 "spangate.format": exchange.format,
                 "spangate.path": exchange.path,
+                "spangate.requested_model": exchange.model,
                 "spangate.streaming": exchange.stream,
                 "spangate.request_bytes": exchange.request_bytes,
                 "spangate.caller": exchange.caller,
@@ -237,7 +243,7 @@ def _child(exchange: Exchange, attempt: AttemptRecord, outputs: object) -> Span:
                 if attempt is exchange.attempts[-1] and not exchange.request_type.startswith(UNIFIED)
                 else None,
                 "mlflow.chat.tokenUsage": _token_usage([attempt]),
-                "gen_ai.operation.name": _OPERATIONS.get(attempt.format, "chat"),
+                "gen_ai.operation.name": operation(attempt.format),
                 "gen_ai.provider.name": attempt.provider if provider is None else provider.names.otel,
                 "gen_ai.request.model": attempt.model,
                 "gen_ai.response.model": attempt.response_model,

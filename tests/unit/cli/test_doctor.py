@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spangate.cli.app import app, main
+from spangate.control.admin.status import Resting
 from spangate.exchange import ProcessPosition
 
 from .conftest import KEY, Gateway
@@ -42,6 +43,13 @@ def test_what_is_degraded_is_told(gateway: Gateway) -> None:
     gateway.degraded.append("control: does not answer")
     assert verdicts(gateway) == (0, verdicts(gateway)[1] | {"ready": "note"})
     assert "control: does not answer" in gateway.run("doctor").stdout
+
+
+def test_a_model_that_rests_is_told_and_nothing_is_wrong(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    rest = Resting(endpoints=["chat", "talk"], provider="openai", model="gpt-x", model_definition_id="d-1", seconds=4.6, cooled=1)
+    monkeypatch.setattr(gateway.control, "resting", lambda: [rest])
+    assert verdicts(gateway) == (0, verdicts(gateway)[1] | {"models": "note"})
+    assert "gpt-x of openai failed and is passed over for 5 s (chat, talk)" in gateway.run("doctor").stdout
 
 
 def test_a_key_file_that_others_can_read_is_wrong(gateway: Gateway) -> None:

@@ -41,13 +41,17 @@ def test_a_secret_goes_in_and_comes_back_masked(gateway: Gateway) -> None:
         (("--provider", "azure", "--config", "auth_mode=ad_token"), "credential is missing: --value azure_ad_token=..."),
         (("--provider", "togetherai"), "credential is missing"),
         (("--provider", "ollama"), None),
-        (("--provider", "openai-compatible"), None),
+        (("--provider", "openai-compatible"), "OpenAI-compatible server needs --config api_base=... too"),
+        (("--provider", "openai-compatible", "--config", "api_base=https://1.1.1.1/v1"), None),
+        (("--provider", "azure", "--value", "api_key=k-1"), "Azure OpenAI needs --config api_base=... too"),
+        (
+            ("--provider", "databricks", "--value", "client_secret=s-1"),
+            "Databricks needs --config api_base=... --config client_id=... too",
+        ),
         (("--provider", "simulated"), None),
     ],
 )
-def test_a_secret_without_a_credential_is_made_only_where_none_is_needed(
-    arguments: tuple[str, ...], words: str | None, gateway: Gateway
-) -> None:
+def test_a_secret_without_what_its_provider_needs_is_not_made(arguments: tuple[str, ...], words: str | None, gateway: Gateway) -> None:
     made = gateway.run("secrets", "create", "s", *arguments)
     assert (made.exit_code, len(gateway.json("secrets", "list"))) == ((0, 1) if words is None else (2, 0))
     assert words is None or words in " ".join(made.output.replace("│", "").split())
@@ -66,7 +70,8 @@ def test_a_secret_of_several_fields_goes_by_mlflows_name_of_its_provider(gateway
 def test_at_a_terminal_the_fields_of_the_mode_that_is_meant_are_asked_for(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("typer.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
     typed = "s-123456789012\n"
-    made = gateway.run("secrets", "create", "entra", "--provider", "azure", "--config", "tenant_id=t-1", input=typed)
+    config = ("--config", "tenant_id=t-1", "--config", "client_id=c-1", "--config", "api_base=https://1.1.1.1")
+    made = gateway.run("secrets", "create", "entra", "--provider", "azure", *config, input=typed)
     assert (made.exit_code, "client_secret of Azure OpenAI: " in made.output, "s-123456789012" in made.output) == (0, True, False)
     made = gateway.run("secrets", "create", "near", "--provider", "ollama", input="\n")
     assert (made.exit_code, "api_key of Ollama (Enter for none): " in made.output) == (0, True)

@@ -1,6 +1,8 @@
 """What is counted and said of a request to the management API."""
 
+import asyncio
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from spangate.control.requests import Requests
 from spangate.observe import logs
 from spangate.observe.metrics import METRICS
-from spangate.observe.series import Numbers, gather
+from spangate.observe.series import Living, Numbers, gather
 
 
 async def ask(tmp_path: Path, scope: dict[str, Any], *, status: int | None = 200, said: bool = True) -> dict[tuple[str, ...], float]:
@@ -30,7 +32,7 @@ async def ask(tmp_path: Path, scope: dict[str, Any], *, status: int | None = 200
     try:
         await Requests(application, numbers, said=said)({"type": "http", "headers": [], **scope}, nothing, nothing)
     finally:
-        found = {labels: values[0] for (_, labels), values in gather(tmp_path, METRICS)[0].items()}
+        found = {labels: values[0] for (_, labels), values in gather(tmp_path, METRICS)[0].items() if values[0]}
         numbers.close()
     assert seen == [scope.get("expected")]
     return found
@@ -57,6 +59,13 @@ async def test_what_fails_is_counted_as_it_is_answered(tmp_path: Path, caplog: p
     with pytest.raises(RuntimeError):
         await ask(tmp_path, {"method": "BREW", "path": "/metrics"}, status=None)
     assert [record.__dict__["said"]["http_status"] for record in caplog.records] == [500]
+
+
+async def test_control_is_among_the_living_before_anybody_asked_it_anything(tmp_path: Path) -> None:
+    numbers = Numbers(tmp_path, "control")
+    Requests(lambda *_: asyncio.sleep(0), numbers, said=True)
+    assert gather(tmp_path, METRICS)[1] == [Living("control", os.getpid())]
+    numbers.close()
 
 
 async def test_methods_that_callers_make_up_are_one(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from spangate.exchange import AttemptRecord, Content, Exchange, Fault, Status
 from spangate.observe import calls
 from spangate.observe.calls import CallNumbers, ObservedJournal
-from spangate.observe.metrics import METRICS
+from spangate.observe.metrics import ATTEMPT_SECONDS, METRICS
 from spangate.observe.series import Numbers, gather
 from spangate.wire.usage import Provenance, Usage
 
@@ -104,6 +104,18 @@ def test_counts_a_call_with_all_that_was_tried(numbers: Numbers, tmp_path: Path)
 def test_counts_a_refusal_by_its_reason_and_not_how_long_it_took(numbers: Numbers, tmp_path: Path) -> None:
     CallNumbers(numbers)(exchange(status=Status.refused, http_status=404, endpoint=None, fault=Fault("unknown_model", "no")))
     assert counted(tmp_path) == {"spangate_calls_total['', 'openai.chat', 'refused']": 1, "spangate_refusals_total['unknown_model']": 1}
+
+
+def test_names_what_was_asked_as_the_spans_do(numbers: Numbers, tmp_path: Path) -> None:
+    formats = ("openai.embeddings", "gemini.count_tokens", "raw")
+    CallNumbers(numbers)(exchange(attempts=tuple(attempt(no, format=format, status=Status.ok) for no, format in enumerate(formats, 1))))
+    asked = [labels[0] for name, labels in gather(tmp_path, METRICS)[0] if name == ATTEMPT_SECONDS.name]
+    assert sorted(asked) == ["", "count_tokens", "embeddings"]
+
+
+def test_tells_zero_of_what_alerts_wait_for(numbers: Numbers, tmp_path: Path) -> None:
+    ObservedJournal(Notes(), numbers=numbers)
+    assert gather(tmp_path, METRICS)[0] == {("spangate_refusals_total", ("journal_unwritable",)): [0.0]}
 
 
 async def test_hands_on_to_the_journal_and_tells_once_it_is_written(numbers: Numbers, tmp_path: Path) -> None:

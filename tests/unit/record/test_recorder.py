@@ -136,7 +136,7 @@ def test_folds_a_refusal_before_the_endpoint_is_known() -> None:
         caller_id=None,
         caller=None,
         agent=None,
-        endpoint="nope",
+        model="nope",
         status=Status.refused,
         http_status=401,
         duration=2_000_000,
@@ -236,6 +236,8 @@ def test_keeps_both_bodies_of_a_traced_call() -> None:
     assert fold(*HAPPY[:8]).content() == Content(request=INBOUND.body)
     opaque = Received(msgspec.structs.replace(INBOUND, opaque=True))
     assert fold(opaque, *HAPPY[1:]).content() == Content(response=b'{"choices":[]}'), "bytes that are no text are not kept"
+    silent = Received(msgspec.structs.replace(INBOUND, body=b""))
+    assert fold(silent, *HAPPY[1:]).content() == Content(response=b'{"choices":[]}'), "a request without a body said nothing"
 
 
 def test_what_an_attempt_said_that_was_not_the_last_is_not_the_answer() -> None:
@@ -328,7 +330,7 @@ def test_cuts_long_words() -> None:
         Faulted(Status.error, "k", long),
     ).exchange()
     attempt = exchange.attempts[0]
-    words = [exchange.path, exchange.server, exchange.endpoint, exchange.agent]
+    words = [exchange.path, exchange.server, exchange.model, exchange.agent]
     words += [attempt.upstream_request_id, attempt.response_id, attempt.response_model, attempt.stop_reason]
     assert words == ["x" * (NAME_LIMIT - 1) + "…"] * 8
     assert attempt.fault == Fault("k", "x" * (MESSAGE_LIMIT - 1) + "…")

@@ -99,6 +99,7 @@ def test_reads_as_a_root_and_a_child_an_attempt() -> None:
             "spangate.http_status": 200,
             "spangate.format": "openai.chat",
             "spangate.path": "/v1/chat/completions",
+            "spangate.requested_model": "chat",
             "spangate.streaming": True,
             "spangate.request_bytes": 80,
             "spangate.caller": "admin",
