@@ -27,14 +27,16 @@ class Proxy(BaseModel):
 
 
 class Settings(BaseModel):
-    """null: the server's setting is in force, or what the provider's row says. Timeouts are in seconds and hold for each attempt."""
+    """null: the server's setting is in force, or what the provider's row says. Timeouts are in s, all but the total of an attempt."""
 
     model_config = ConfigDict(extra="forbid")
 
     connect_timeout: Seconds = Field(default=None, description="To reach the provider.")
-    first_byte_timeout: Seconds = Field(default=None, description="From there to the status of its answer.")
+    first_byte_timeout: Seconds = Field(default=None, description="From sending to the status of the answer, connecting included.")
     idle_timeout: Seconds = Field(default=None, description="Between two pieces of the answer.")
-    total_timeout: Seconds = Field(default=None, description="For all of the attempt.")
+    total_timeout: Seconds = Field(
+        default=None, description="For the call as a whole: all attempts, the pauses between them, and the answer."
+    )
     client_gone: Literal["close", "drain"] | None = Field(
         default=None, description="What to do with a stream whose client has left: hang up, or read on until the provider has counted."
     )
