@@ -17,7 +17,7 @@ from spangate.wire.problems import Problem, UpstreamProblem
 from spangate.wire.usage import Usage
 
 from . import problem_text
-from .decoding import SseDecoder
+from .decoding import NO_OBJECT, SseDecoder
 
 NAME: str = "openai.chat"
 
@@ -84,12 +84,9 @@ def _model(name: str, created_ms: int, owner: str) -> dict[str, object]:
 
 
 def parse_answer(body: bytes) -> list[Event]:
-    try:
-        answer = lenient.mapping(lenient.parse(body))
-    except (ValueError, RecursionError):
-        answer = None
+    answer = lenient.document(body)
     if answer is None:
-        return [Failed("malformed", "The provider's answer is not a JSON object")]
+        return [NO_OBJECT]
     return answer_events(answer)
 
 
