@@ -48,8 +48,12 @@ class Health(Protocol):
         """Whether calls pass it over now."""
         ...
 
-    def tried(self, target: Target) -> None:
-        """A call goes to it now."""
+    def tried(self, target: Target) -> bool:
+        """A call goes to it now. True: that call is the probe of a target that rested, and other calls wait for what comes of it."""
+        ...
+
+    def released(self, target: Target) -> None:
+        """The probe brought no word of the target: the next call may be one."""
         ...
 
     def failed(self, target: Target, asked: float = 0.0) -> None:
@@ -154,10 +158,16 @@ def attempts(route: Route, format: str, roll: float, budget: Budget, health: Hea
             resting.append(target)  # only since the call began: somebody else is trying it
             waiting.append(target)
             continue
-        health.tried(target)
+        probing = health.tried(target)
         wait, retries = 0.0, 0
         while True:
-            outcome = yield Attempt(target, wait)
+            try:
+                outcome = yield Attempt(target, wait)
+            except GeneratorExit:
+                if probing:  # if there was an answer, it has told of itself by now
+                    health.released(target)
+                raise
+            probing = False
             room -= 1
             remedy = cure(outcome.problem)
             said = patience(outcome.problem.retry_after, outcome.now)

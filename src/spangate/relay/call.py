@@ -183,7 +183,15 @@ class Call:
         at = self._clock()
         self._record(AttemptEnded(at))
         self._record(Finished(status, http_status, at))
-        self._journal.settle(self._record.exchange(), self._record.content())
+        self._journal.settle(self._record.exchange(), self._content())
+
+    def _content(self) -> Content | None:
+        """What was said. The bill does not hang on it: what cannot be made ready to be kept is left out."""
+        try:
+            return self._record.content()
+        except Exception:
+            logger.exception("What was said in call %s is not kept", self.inbound.call_id)
+            return None
 
     def settle_problem(self, problem: Problem, http_status: int | None = None) -> None:
         """`http_status`: what the client got, if it is not the problem's own. Never raises: the client hears of the problem anyway."""

@@ -57,10 +57,18 @@ class Cooling:
         state = self._state(target.model_definition_id, target.secret_id)
         return state is not WELL and health.rests(state, self._clock())
 
-    def tried(self, target: Target) -> None:
+    def tried(self, target: Target) -> bool:
         before = self._state(target.model_definition_id, target.secret_id)
-        if before is not WELL and before.until:
-            self._change(target, before, health.tried(before, self._clock()))
+        if before is WELL or not before.until:
+            return False
+        after = health.tried(before, self._clock())
+        self._change(target, before, after)
+        return after != before
+
+    def released(self, target: Target) -> None:
+        before = self._state(target.model_definition_id, target.secret_id)
+        if before is not WELL:
+            self._change(target, before, health.released(before))
 
     def failed(self, target: Target, asked: float = 0.0) -> None:
         before = self._state(target.model_definition_id, target.secret_id)

@@ -9,6 +9,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 
 import msgspec
 
@@ -127,32 +128,32 @@ class Relay:
         format = UPSTREAM_FORMAT[inbound.format]
         timeouts = self._timeouts.within(found.settings)
         deadline = inbound.started + timeouts.total
-        schedule = attempts(found, format, self._roll(), self._budget, self._health)
-        attempt, no = next(schedule), 1
-        while True:
-            target, trouble = attempt.target, None
-            if target.grant is not None:
-                target, trouble = await self._authorised(target, deadline)
-            call.attempted(no, target, format)
-            remembering(call, self._responses, found, attempt.target)
-            planned = plan(inbound, peeked, target, format, timeouts, deadline)
-            if no == 1:
-                call.begin()
-            else:
-                call.resume()
-            outcome = trouble or await self._tried(call, planned)
-            if isinstance(outcome, Reply):
-                return outcome
-            try:
-                attempt = schedule.send(Outcome(outcome.problem, self._wall(), self._roll()))
-            except StopIteration:
-                return await self._failed(call, outcome)
-            if self._clock() + attempt.wait >= deadline:
-                return await self._failed(call, outcome)
-            call.attempt_failed(outcome.fault)
-            no += 1
-            if attempt.wait:
-                await self._sleep(attempt.wait)
+        with closing(attempts(found, format, self._roll(), self._budget, self._health)) as schedule:
+            attempt, no = next(schedule), 1
+            while True:
+                target, trouble = attempt.target, None
+                if target.grant is not None:
+                    target, trouble = await self._authorised(target, deadline)
+                call.attempted(no, target, format)
+                remembering(call, self._responses, found, attempt.target)
+                planned = plan(inbound, peeked, target, format, timeouts, deadline)
+                if no == 1:
+                    call.begin()
+                else:
+                    call.resume()
+                outcome = trouble or await self._tried(call, planned)
+                if isinstance(outcome, Reply):
+                    return outcome
+                try:
+                    attempt = schedule.send(Outcome(outcome.problem, self._wall(), self._roll()))
+                except StopIteration:
+                    return await self._failed(call, outcome)
+                if self._clock() + attempt.wait >= deadline:
+                    return await self._failed(call, outcome)
+                call.attempt_failed(outcome.fault)
+                no += 1
+                if attempt.wait:
+                    await self._sleep(attempt.wait)
 
     async def _authorised(self, target: Target, deadline: float) -> tuple[Target, Setback | None]:
         """The target as it may be called; or why not, which is an attempt that failed before it was sent."""

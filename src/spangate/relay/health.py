@@ -38,6 +38,11 @@ def tried(state: State, now: float) -> State:
     return State(state.failures, state.cooled, state.until, now)
 
 
+def released(state: State) -> State:
+    """Its probe told nothing: the client left before the answer, or the call could not be recorded."""
+    return State(state.failures, state.cooled, state.until) if state.probed else state
+
+
 def failed(state: State, now: float, asked: float = 0.0) -> State:
     """`asked`: the seconds that the provider asks for, 0 if it says nothing."""
     if state.until and now < state.until <= now + LONGEST:

@@ -288,12 +288,17 @@ class Fared:
     def __init__(self, *resting: Target) -> None:
         self.resting = {target.model for target in resting}
         self.told: list[tuple[str, str, float]] = []
+        self.probing = False
 
     def rests(self, target: Target) -> bool:
         return target.model in self.resting
 
-    def tried(self, target: Target) -> None:
+    def tried(self, target: Target) -> bool:
         self.told.append(("tried", target.model, 0.0))
+        return self.probing
+
+    def released(self, target: Target) -> None:
+        self.told.append(("released", target.model, 0.0))
 
     def failed(self, target: Target, asked: float = 0.0) -> None:
         self.told.append(("failed", target.model, asked))
@@ -389,3 +394,30 @@ def test_a_provider_that_says_not_to_ask_again_is_not_asked_again() -> None:
     wrong = UpstreamProblem(400, "invalid_request_error", "Wrong.")
     wrong.again = False
     assert cure(wrong) is Cure.nothing
+
+
+def test_a_probe_without_an_outcome_is_given_back() -> None:
+    fared = Fared()
+    fared.probing = True
+    schedule = attempts(route(A, F1), "openai.chat", 0.0, Budget(), fared)
+    next(schedule)
+    schedule.close()
+    assert fared.told == [("tried", "a", 0.0), ("released", "a", 0.0)]
+
+
+def test_a_probe_that_failed_is_not_given_back_again() -> None:
+    fared = Fared()
+    fared.probing = True
+    schedule = attempts(route(A), "openai.chat", 0.0, Budget(), fared)
+    next(schedule)
+    schedule.send(Outcome(UpstreamProblem(502, "upstream_connect", "no"), 0.0, 0.0))  # the same target again, after a pause
+    schedule.close()
+    assert fared.told == [("tried", "a", 0.0), ("failed", "a", 0.0)]
+
+
+def test_who_is_no_probe_gives_nothing_back() -> None:
+    fared = Fared()
+    schedule = attempts(route(A), "openai.chat", 0.0, Budget(), fared)
+    next(schedule)
+    schedule.close()
+    assert fared.told == [("tried", "a", 0.0)]

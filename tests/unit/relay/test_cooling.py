@@ -66,6 +66,18 @@ def test_only_one_worker_gets_the_probe_and_its_success_is_for_all(path: Path, c
     assert not one.rests(TARGET)
 
 
+def test_a_probe_that_told_nothing_is_for_the_next_call(path: Path, clock: Hands) -> None:
+    one, other = Cooling(path, clock=clock), Cooling(path, clock=clock)
+    fail(one)
+    clock.now += 5
+    assert (one.tried(TARGET), other.tried(TARGET)) == (True, False)
+    one.released(TARGET)
+    assert not other.rests(TARGET)
+    assert other.tried(TARGET)
+    fail(other, times=1)
+    assert one.rests(TARGET)
+
+
 def test_one_secret_failing_says_nothing_of_another_of_the_same_model(clock: Hands) -> None:
     health = Cooling(clock=clock)
     fail(health)

@@ -3,11 +3,12 @@
 import pytest
 
 from spangate.exchange import Status
+from spangate.record.recorder import Recorder
 from spangate.relay.engine import FIRST_FRAME
 from spangate.wire.problems import Interrupted
 
-from .fakes import SSE, World
-from .test_engine import ASK_STREAM, ASK_STREAM_USAGE, BOTH, DONE, REPORTED, ROLE, STOP, WORD, problem
+from .fakes import JSON, SSE, World
+from .test_engine import ASK, ASK_STREAM, ASK_STREAM_USAGE, BOTH, DONE, PLAIN, REPORTED, ROLE, STOP, WORD, problem
 
 
 @pytest.mark.parametrize("cut", range(1, 66))
@@ -51,3 +52,15 @@ async def test_a_message_beside_the_delta_breaks_nothing(odd: bytes) -> None:
     _, got, whole = await world.stream(ASK_STREAM_USAGE)
     assert (b"".join(got), whole) == (both + both + STOP + BOTH + DONE, True)
     assert (world.exchange.status, world.exchange.attempts[0].usage) == (Status.ok, REPORTED)
+
+
+async def test_content_that_cannot_be_made_ready_does_not_cost_the_bill(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Recorder) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(Recorder, "content", broken)
+    world = World(200, JSON, [PLAIN])
+    reply = await world.call(ASK)
+    assert (reply.status, reply.body) == (200, PLAIN)
+    assert (world.exchange.status, world.exchange.attempts[0].usage) == (Status.ok, REPORTED)
+    assert world.content is None
