@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from spangate.exchange import AttemptRecord, Content, Exchange, Journal, Status
+from spangate.exchange import OF_A_RESPONSE, AttemptRecord, Content, Exchange, Journal, Status
 from spangate.record.spans import operation
 
 from .metrics import (
@@ -89,9 +89,12 @@ class CallNumbers:
             numbers.observe(CALL_SECONDS, exchange.duration * NS, named)
         if exchange.first_token is not None and exchange.stream:
             numbers.observe(FIRST_TOKEN_SECONDS, exchange.first_token * NS, named)
+        looks = exchange.request_type in OF_A_RESPONSE
         before: AttemptRecord | None = None
         for attempt in exchange.attempts:
             self._attempt(attempt, endpoint)
+            if not looks:  # told the same tokens each time; only the ledger knows which look was the first
+                self._tokens(attempt, endpoint)
             if before is not None:
                 again = before.model_definition_id == attempt.model_definition_id
                 numbers.add(RETRIES if again else FALLBACKS, (endpoint,))
@@ -105,11 +108,12 @@ class CallNumbers:
             failed = "" if attempt.status is Status.ok else kind or attempt.status
             asked = operation(attempt.format) or ""
             numbers.observe(ATTEMPT_SECONDS, (attempt.ended - attempt.started) * NS, (asked, attempt.provider, model, failed))
-        usage = attempt.usage
+
+    def _tokens(self, attempt: AttemptRecord, endpoint: str) -> None:
         for name in CLASSES:
-            count: int | None = getattr(usage, name)
+            count: int | None = getattr(attempt.usage, name)
             if count:
-                numbers.add(TOKENS, (endpoint, attempt.provider, name, attempt.provenance), count)
+                self._numbers.add(TOKENS, (endpoint, attempt.provider, name, attempt.provenance), count)
 
 
 def say(exchange: Exchange) -> None:

@@ -48,7 +48,8 @@ FALLBACKS = Metric("spangate_fallbacks_total", COUNTER, "Tries at another target
 TOKENS = Metric(
     "spangate_tokens_total",
     COUNTER,
-    "Tokens by class. `input` includes what was read from and written to a cache, `output` includes reasoning.",
+    "Tokens by class. `input` includes what was read from and written to a cache, `output` includes reasoning. "
+    "Not those that only a later look at a stored response tells, as of one made in the background: they are in the ledger alone.",
     ("endpoint", "provider", "class", "provenance"),
 )
 SNAPSHOT_IN_FORCE = Metric("spangate_worker_snapshot_version", GAUGE, "Version of the snapshot that a worker serves from.", ("pid",))

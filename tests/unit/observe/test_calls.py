@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spangate.exchange import AttemptRecord, Content, Exchange, Fault, Status
+from spangate.exchange import OF_A_RESPONSE, AttemptRecord, Content, Exchange, Fault, Status
 from spangate.observe import calls
 from spangate.observe.calls import CallNumbers, ObservedJournal
 from spangate.observe.metrics import ATTEMPT_SECONDS, METRICS
@@ -111,6 +111,15 @@ def test_names_what_was_asked_as_the_spans_do(numbers: Numbers, tmp_path: Path) 
     CallNumbers(numbers)(exchange(attempts=tuple(attempt(no, format=format, status=Status.ok) for no, format in enumerate(formats, 1))))
     asked = [labels[0] for name, labels in gather(tmp_path, METRICS)[0] if name == ATTEMPT_SECONDS.name]
     assert sorted(asked) == ["", "count_tokens", "embeddings"]
+
+
+@pytest.mark.parametrize("request_type", sorted(OF_A_RESPONSE))
+def test_looks_at_a_response_count_no_tokens(request_type: str, numbers: Numbers, tmp_path: Path) -> None:
+    """Each is told them again, and the ledger books them once."""
+    CallNumbers(numbers)(exchange(request_type=request_type, attempts=(ELSEWHERE,)))
+    found = counted(tmp_path)
+    assert "spangate_attempts_total['anthropic', 'claude', 'ok', '']" in found
+    assert [name for name in found if name.startswith("spangate_tokens_total")] == []
 
 
 def test_tells_zero_of_what_alerts_wait_for(numbers: Numbers, tmp_path: Path) -> None:
