@@ -3,7 +3,7 @@ import pytest
 
 from spangate.exchange import Maker
 from spangate.wire.problems import Refusal
-from spangate.worker.responses import Responses, Unanswered
+from spangate.worker.responses import NOBODY, STRANGE, Responses, Unanswered
 
 ONE, TWO = Maker("e-1", "d-1"), Maker("e-1", "d-2")
 
@@ -38,12 +38,45 @@ async def test_what_another_worker_relayed_is_asked_for_once() -> None:
     assert control.asked == ["resp_1"]
 
 
-async def test_what_nobody_made_is_asked_for_again() -> None:
-    """It may be on its way into the database."""
+async def test_what_nobody_made_is_not_asked_for_again_at_once() -> None:
+    """Each question makes control empty the journals, and whoever has a key can ask in a loop."""
+    control, now = Control(), [0.0]
+    it = Responses(control, clock=lambda: now[0])
+    assert [await it.maker("resp_1"), await it.maker("resp_1"), await it.maker("resp_2")] == [None, None, None]
+    assert control.asked == ["resp_1", "resp_2"]
+    now[0] += NOBODY
+    control.answer = (200, msgspec.json.encode({"endpoint_id": "e-1", "model_definition_id": "d-1"}))
+    assert await it.maker("resp_1") == ONE, "it was on its way into the database"
+    assert control.asked == ["resp_1", "resp_2", "resp_1"]
+
+
+async def test_what_nobody_made_yet_is_known_as_soon_as_this_worker_relays_it() -> None:
     control = Control()
-    it = Responses(control)
-    assert [await it.maker("resp_1"), await it.maker("resp_1")] == [None, None]
-    assert control.asked == ["resp_1", "resp_1"]
+    it = Responses(control, clock=lambda: 0.0)
+    assert await it.maker("resp_1") is None
+    it.made("resp_1", ONE)
+    assert await it.maker("resp_1") == ONE
+
+
+async def test_ids_that_nobody_made_do_not_pile_up() -> None:
+    control = Control()
+    it = Responses(control, clock=lambda: 0.0)
+    for number in range(STRANGE + 1):
+        await it.maker(f"resp_{number}")
+    control.asked.clear()
+    await it.maker("resp_1")
+    await it.maker("resp_0")
+    assert control.asked == ["resp_0"]
+
+
+async def test_what_could_not_be_told_is_asked_for_again_at_once() -> None:
+    control = Control()
+    control.answer = Unanswered()
+    it = Responses(control, clock=lambda: 0.0)
+    with pytest.raises(Refusal):
+        await it.maker("resp_1")
+    control.answer = (200, msgspec.json.encode({"endpoint_id": "e-1", "model_definition_id": "d-1"}))
+    assert await it.maker("resp_1") == ONE
 
 
 @pytest.mark.parametrize("answer", [Unanswered(), (503, b"{}"), (401, b"{}"), (200, b"<html>"), (200, b'{"endpoint_id": 1}')])
