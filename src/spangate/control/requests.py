@@ -1,11 +1,10 @@
 """Each request to the management API is counted, has a line in the log, and its log lines the call id that the worker gave it."""
 
-import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from ..observe import logs
+from ..observe import calls, logs
 from ..observe.metrics import MANAGEMENT
 from ..observe.series import Numbers
 
@@ -14,11 +13,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
-access = logging.getLogger("spangate.access")
-
 CALL_ID = b"x-spangate-call-id"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-OFTEN = frozenset({"/metrics", "/api/v1/status"})  # asked every few seconds by machines; a line each would bury the rest
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+SEARCHES = ("/search", "/batchGetInfos")  # ends of MLflow's paths that are read with a POST
 
 
 class Requests:
@@ -49,6 +47,11 @@ class Requests:
         finally:
             method: str = scope["method"] if scope["method"] in METHODS else "other"
             self._numbers.add(MANAGEMENT, (method, str(status)))
-            if self._said and (scope["path"] not in OFTEN or status >= 400):
+            if self._said:
                 took = round((time.monotonic() - started) * 1000, 1)
-                access.info("request", extra={"said": {"method": method, "path": scope["path"][:500], "http_status": status, "ms": took}})
+                calls.say_request(method, scope["path"], status, ms=took, reads=reads(method, scope["path"]))
+
+
+def reads(method: str, path: str) -> bool:
+    """Whether it changes nothing: command lines, dashboards and scrapers ask so every second."""
+    return method in READING or (method == "POST" and path.endswith(SEARCHES))

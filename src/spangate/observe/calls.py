@@ -139,6 +139,19 @@ def say(exchange: Exchange) -> None:
     access.info("call", extra={"said": said})
 
 
+def say_request(method: str, path: str, http_status: int, *, ms: float | None = None, reads: bool) -> None:
+    """The line of a request that is no call. `path` is without its query; `reads`: if it went well, nothing is another than before.
+
+    Those are for whoever looks for something: programs ask in turns of a second, and a line each would bury what was done.
+    """
+    level = logging.WARNING if http_status >= 500 else logging.DEBUG if reads and http_status < 400 else logging.INFO
+    if access.isEnabledFor(level):
+        said: dict[str, object] = {"method": method, "path": path[:500], "http_status": http_status}
+        if ms is not None:
+            said["ms"] = ms
+        access.log(level, "request", extra={"said": said})
+
+
 def say_unidentified(call_id: str) -> None:
     """The line of a request that showed no valid key: it is no call, and nothing else is kept of it."""
     access.info("unidentified", extra={"said": {"call_id": call_id, "http_status": 401}})

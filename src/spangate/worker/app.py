@@ -102,6 +102,10 @@ async def serve(settings: Settings, listener: socket.socket, ready_fd: int | Non
         if settings.access_log:
             calls.say_unidentified(call_id)
 
+    def answered(method: str, path: str, status: int) -> None:
+        if settings.access_log:
+            calls.say_request(method, path, status, reads=method in ("GET", "HEAD"))
+
     async def ready() -> tuple[bool, list[str]]:
         known = snapshots.version is not None
         journal.room.look()
@@ -119,6 +123,7 @@ async def serve(settings: Settings, listener: socket.socket, ready_fd: int | Non
         bodies=BodyLimits(int(settings.body_limit), settings.body_idle_timeout),
         hosts=Hosts(settings.allowed_hosts.split(",") if settings.allowed_hosts else allowed_by_default(settings.host)),
         unidentified=unidentified,
+        answered=answered,
     )
     limits = Limits(
         head_timeout=settings.head_timeout, write_timeout=settings.write_timeout, connections=connections(settings.max_connections)

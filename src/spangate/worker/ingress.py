@@ -23,12 +23,13 @@ from .asgi import JSON, Disconnected, Headers, Receive, Scope, Send, respond
 from .bodies import ACCEPTED, BodyLimits, Bounded, unreadable, whole_body
 from .hosts import Hosts
 from .identity import caller
-from .operations import UNIFIED_CHAT, Place, about, invoked, listed, place, query_up, streams
+from .operations import UNIFIED_CHAT, Place, about, invoked, listed, passed_raw, place, query_up, streams
 
 logger = logging.getLogger(__name__)
 
 NO_KEY = (
-    "No valid key was shown. Send one as `Authorization: Bearer <key>`, `x-api-key` or `x-goog-api-key`; it is never read from the URL."
+    "No valid key was shown. Send one as `Authorization: Bearer <key>`, `x-api-key`, `x-goog-api-key`, `api-key` or the password of Basic; "
+    "it is never read from the URL."
 )
 NO_SNAPSHOT = "The gateway cannot tell keys yet: it has no snapshot of its database. GET /ready says what is amiss."
 
@@ -52,7 +53,10 @@ class Relaying(Protocol):
 
 
 class Ingress:
-    """An ASGI application. `forward` takes what is not ours, `ready` says whether we serve and what is degraded."""
+    """An ASGI application. `forward` takes what is not ours, `ready` says whether we serve and what is degraded.
+
+    `answered` is told method, path and status of what is answered here and is no call, `unidentified` the call id of who showed no key.
+    """
 
     def __init__(
         self,
@@ -64,6 +68,7 @@ class Ingress:
         bodies: BodyLimits,
         hosts: Hosts,
         unidentified: Callable[[str], None] = lambda call_id: None,
+        answered: Callable[[str, str, int], None] = lambda method, path, status: None,
         new_id: Callable[[], str] = lambda: str(uuid_utils.uuid7()),
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], int] = time.time_ns,
@@ -75,6 +80,7 @@ class Ingress:
         self._bodies = bodies
         self._hosts = hosts
         self._unidentified = unidentified
+        self._answered = answered
         self._new_id = new_id
         self._clock = clock
         self._wall = wall
@@ -104,15 +110,14 @@ class Ingress:
     # ------------------------------------------------------------ calls
 
     async def _call(self, scope: Scope, receive: Receive, send: Send, place: Place) -> None:
-        started, received_at, call_id = self._clock(), self._wall(), self._new_id()
-        logs.call_id.set(call_id)  # this task serves this call alone
+        started, received_at, call_id = self._clock(), self._wall(), self._begun()
         headers: Headers = scope["headers"]
         method: str = scope["method"]
         allowed = place.operation(method)
         operation = allowed or place.shown
         who = caller(headers, self._knowledge.keys)
         if who is None:
-            await self._refuse_unknown(send, FORMATS[operation.format], call_id)
+            await self._refuse_unknown(scope, send, FORMATS[operation.format], call_id)
             return
         refusal: Refusal | None = None
         body = b""
@@ -170,8 +175,9 @@ class Ingress:
         finally:
             watch.over = True
 
-    async def _refuse_unknown(self, send: Send, format: Format, call_id: str) -> None:
+    async def _refuse_unknown(self, scope: Scope, send: Send, format: Format, call_id: str) -> None:
         if not self._knowledge.keys:  # nor does anybody else's key say anything
+            self._answered(scope["method"], scope["path"], 503)
             problem = Refusal(503, "not_ready", NO_SNAPSHOT)
             headers = [JSON, (b"retry-after", b"1"), (b"x-spangate-call-id", call_id.encode())]
             await respond(send, 503, headers, format.render_problem(problem, call_id))
@@ -185,10 +191,10 @@ class Ingress:
 
     async def _models(self, scope: Scope, send: Send, spoken: str | None, name: str | None) -> None:
         headers: Headers = scope["headers"]
-        call_id = self._new_id()
+        call_id = self._begun()
         format = FORMATS[spoken or _spoken(headers)]
         if caller(headers, self._knowledge.keys) is None:
-            await self._refuse_unknown(send, format, call_id)
+            await self._refuse_unknown(scope, send, format, call_id)
             return
         named = [JSON, (b"x-spangate-call-id", call_id.encode())]
         problem: Problem | None = None
@@ -206,35 +212,44 @@ class Ingress:
             body = format.render_models([(name, route.created_at) for name, route in sorted(self._knowledge.routes.names.items())])
         if problem is not None:
             body = format.render_problem(problem, call_id)
-        await respond(send, 200 if problem is None else problem.status, named, body)
+        status = 200 if problem is None else problem.status
+        self._answered(scope["method"], scope["path"], status)
+        await respond(send, status, named, body)
 
     async def _unserved(self, scope: Scope, send: Send, said: str, status: int) -> None:
         headers: Headers = scope["headers"]
-        call_id = self._new_id()
+        call_id = self._begun()
         format = FORMATS[_spoken(headers) if said == "openai.chat" else said]
         if caller(headers, self._knowledge.keys) is None:
-            await self._refuse_unknown(send, format, call_id)
+            await self._refuse_unknown(scope, send, format, call_id)
             return
-        problem = Refusal(status, "unsupported_operation", f"This gateway does not serve {scope['method']} {scope['path'][:200]}.")
+        method, path = scope["method"], scope["path"]
+        words = f"This gateway does not serve {method} {path[:200]}."
+        if (raw_path := passed_raw(path)) is not None:
+            words += f" Where an endpoint allows it, the raw proxy passes it on: {method} {raw_path[:200]}."
+        problem = Refusal(status, "unsupported_operation", words)
+        self._answered(method, path, status)
         await respond(send, status, [JSON, (b"x-spangate-call-id", call_id.encode())], format.render_problem(problem, call_id))
 
     async def _turn_away(self, scope: Scope, send: Send, refusal: Refusal) -> None:
         """Who came under a name that is not ours: said to whoever reads that path, before a key is looked at."""
         path: str = scope["path"]
+        call_id = self._begun()
+        self._answered(scope["method"], path, refusal.status)
         found, unserved = place(path, scope.get("raw_path") or path.encode()), about(path)
         if found is None and unserved is None:
-            await self._refuse_management(send, refusal, [self._named()])
+            await self._refuse_management(send, refusal, [_naming(call_id)])
             return
         format = FORMATS[found.shown.format if found is not None else unserved[0] if unserved is not None else "openai.chat"]
-        call_id = self._new_id()
         await respond(send, refusal.status, [JSON, (b"x-spangate-call-id", call_id.encode())], format.render_problem(refusal, call_id))
 
     async def _manage(self, scope: Scope, receive: Receive, send: Send) -> None:
-        named = [self._named()]
+        named = [_naming(self._begun())]
         try:
             unreadable(scope["headers"], self._bodies.size, packed=True)
             await self._forward(scope, Bounded(receive, self._bodies), send, named)
         except Refusal as refusal:
+            self._answered(scope["method"], scope["path"], refusal.status)
             await self._refuse_management(send, refusal, named)
 
     async def _refuse_management(self, send: Send, refusal: Refusal, named: Headers) -> None:
@@ -247,8 +262,14 @@ class Ingress:
         body = msgspec.json.encode({"status": "ready" if ready else "not ready", "degraded": degraded})
         await respond(send, 200 if ready else 503, [JSON, self._named()], body)
 
+    def _begun(self) -> str:
+        """The call id of the request that this task serves, and it alone: what is logged from here on has it."""
+        call_id = self._new_id()
+        logs.call_id.set(call_id)
+        return call_id
+
     def _named(self) -> tuple[bytes, bytes]:
-        return (b"x-spangate-call-id", self._new_id().encode())
+        return _naming(self._new_id())
 
 
 class Watch:
@@ -295,6 +316,10 @@ def _spoken(headers: Headers) -> str:
 
 # Formats whose requests have any body, or none.
 _UNSEEN = frozenset({raw.NAME, openai_stored.NAME})
+
+
+def _naming(call_id: str) -> tuple[bytes, bytes]:
+    return (b"x-spangate-call-id", call_id.encode())
 
 
 def _content_type(headers: Headers) -> bytes:

@@ -114,6 +114,11 @@ _ABOUT: Sequence[tuple[str, str, int]] = (
     ("/gateway/gemini/", "gemini.generate", 501),
     ("/gateway/mlflow/", "mlflow.chat", 501),
 )
+# What providers have under these goes through the raw proxy at best.
+_RAW_AT_BEST = re.compile(
+    r"/(?:gateway/(?:openai|anthropic)/)?v1"
+    r"(?P<path>/(?:audio|batches|files|fine_tuning|images|messages/batches|moderations|uploads|vector_stores)(?:/.*)?)"
+)
 _OTLP = ("/v1/traces", "/v1/metrics", "/v1/logs")  # these are control's
 
 _keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -139,6 +144,12 @@ def about(path: str) -> tuple[str, int] | None:
     if path in _OTLP:
         return None
     return next(((format, status) for prefix, format, status in _ABOUT if path.startswith(prefix)), None)
+
+
+def passed_raw(path: str) -> str | None:
+    """Where the raw proxy would take a path that nothing else serves, as a template; None: it is not known what is meant."""
+    found = _RAW_AT_BEST.fullmatch(path)
+    return None if found is None else f"{_PROXY}{{endpoint}}{found['path']}"
 
 
 def _invocations(path: str) -> Place | None:

@@ -72,11 +72,30 @@ async def test_methods_that_callers_make_up_are_one(tmp_path: Path) -> None:
     assert await ask(tmp_path, {"method": "BREW", "path": "/x"}, status=405) == {("other", "405"): 1.0}
 
 
-async def test_what_machines_ask_every_few_seconds_is_counted_and_not_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "spangate.access")
-    assert await ask(tmp_path, {"method": "GET", "path": "/metrics"}) == {("GET", "200"): 1.0}
+@pytest.mark.parametrize(
+    ("method", "path", "status", "level"),
+    [
+        ("GET", "/metrics", 200, "DEBUG"),
+        ("HEAD", "/api/v1/status", 200, "DEBUG"),
+        ("POST", "/api/3.0/mlflow/traces/search", 200, "DEBUG"),
+        ("POST", "/ajax-api/2.0/mlflow/experiments/search", 200, "DEBUG"),
+        ("POST", "/api/3.0/mlflow/traces/batchGetInfos", 200, "DEBUG"),
+        ("POST", "/api/3.0/mlflow/gateway/secrets/create", 200, "INFO"),
+        ("DELETE", "/api/3.0/mlflow/traces/search", 200, "INFO"),
+        ("GET", "/metrics", 401, "INFO"),
+        ("POST", "/api/3.0/mlflow/traces/search", 400, "INFO"),
+        ("GET", "/x", 503, "WARNING"),
+    ],
+)
+async def test_what_only_read_and_went_well_buries_no_other_line(
+    method: str, path: str, status: int, level: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "spangate.access")
+    assert await ask(tmp_path, {"method": method, "path": path}, status=status) == {(method, str(status)): 1.0}
+    assert [record.levelname for record in caplog.records] == [level]
+
+
+async def test_without_an_access_log_nothing_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "spangate.access")
+    assert await ask(tmp_path, {"method": "POST", "path": "/x"}, status=503, said=False) == {("POST", "503"): 1.0}
     assert caplog.records == []
-    await ask(tmp_path, {"method": "GET", "path": "/x"}, said=False)
-    assert caplog.records == []
-    await ask(tmp_path, {"method": "GET", "path": "/metrics"}, status=401)
-    assert len(caplog.records) == 1

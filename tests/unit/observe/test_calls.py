@@ -178,6 +178,27 @@ def test_says_who_called_what_and_what_came_of_it(caplog: pytest.LogCaptureFixtu
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("status", "reads", "level"),
+    [
+        (200, True, "DEBUG"),
+        (200, False, "INFO"),
+        (404, True, "INFO"),
+        (400, False, "INFO"),
+        (503, True, "WARNING"),
+        (500, False, "WARNING"),
+    ],
+)
+def test_a_read_that_went_well_is_said_to_who_looks_for_it(status: int, reads: bool, level: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "spangate.access")
+    calls.say_request("GET", "/x" * 300, status, reads=reads)
+    calls.say_request("GET", "/x", status, ms=1.5, reads=reads)
+    assert [(record.levelname, record.getMessage(), record.__dict__["said"]) for record in caplog.records] == [
+        (level, "request", {"method": "GET", "path": "/x" * 250, "http_status": status}),
+        (level, "request", {"method": "GET", "path": "/x", "http_status": status, "ms": 1.5}),
+    ]
+
+
 def test_says_nothing_where_nobody_listens(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "spangate.access")
     calls.say(CALL)

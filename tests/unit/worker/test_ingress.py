@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from spangate.exchange import Caller, Inbound, Reply, Route, SealedKey
+from spangate.observe import logs
 from spangate.relay.route import Routes
 from spangate.relay.streaming import GONE, CutOff
 from spangate.wire.problems import Refusal
@@ -55,6 +56,7 @@ class Door:
     def __init__(self) -> None:
         self.relay = Relay()
         self.forwarded: list[str] = []
+        self.told: list[tuple[object, ...]] = []
         self.sent: list[Message] = []
         self.gone = asyncio.Event()
         self.reads_all = False
@@ -66,6 +68,8 @@ class Door:
             ready=self.readiness,
             bodies=BodyLimits(100, 0.1),
             hosts=Hosts(["gw"]),
+            unidentified=lambda call_id: self.told.append((call_id,)),
+            answered=lambda *said: self.told.append((*said, logs.call_id.get())),
             new_id=lambda: "id-1",
             clock=lambda: 5.0,
             wall=lambda: 7,
@@ -75,7 +79,7 @@ class Door:
         self.forwarded.append(scope["path"])
         while self.reads_all and (await receive())["more_body"]:
             pass
-        assert extra == [(b"x-spangate-call-id", b"id-1")]
+        assert (extra, logs.call_id.get()) == ([(b"x-spangate-call-id", b"id-1")], "id-1")
 
     async def readiness(self) -> tuple[bool, list[str]]:
         return self.ready
@@ -182,12 +186,12 @@ async def test_what_only_looks_like_a_clients_path_goes_to_control(door: Door, p
 @pytest.mark.parametrize(
     ("path", "version", "status", "anthropics"),
     [
-        ("/v1/moderations", False, 404, False),
+        ("/v1/nope", False, 404, False),
         ("/v1/responses/input_tokens", False, 404, False),
-        ("/v1/files", True, 404, True),
-        ("/v1/messages/batches", False, 404, True),
+        ("/v1/filesystem", True, 404, True),
+        ("/v1/messages/drafts", False, 404, True),
         ("/gateway/openai/v1/responses/resp_1/parts", False, 501, False),
-        ("/gateway/anthropic/v1/messages/batches", False, 501, True),
+        ("/gateway/anthropic/v1/messages/drafts", False, 501, True),
         ("/gateway/mlflow/v1/embeddings", False, 501, False),
     ],
 )
@@ -200,6 +204,24 @@ async def test_what_is_not_served_is_told_in_the_clients_format(
     assert said["error"]["message"] == f"This gateway does not serve POST {path}."
     assert (said.get("type") == "error") is anthropics
     assert door.headers[b"x-spangate-call-id"] == b"id-1"
+    assert door.told == [("POST", path, status, "id-1")]
+
+
+@pytest.mark.parametrize(
+    ("path", "raw"),
+    [
+        ("/v1/audio/speech", "/gateway/proxy/{endpoint}/audio/speech"),
+        ("/v1/files", "/gateway/proxy/{endpoint}/files"),
+        ("/v1/messages/batches", "/gateway/proxy/{endpoint}/messages/batches"),
+        ("/gateway/openai/v1/images/edits", "/gateway/proxy/{endpoint}/images/edits"),
+        ("/gateway/anthropic/v1/files/file_1", "/gateway/proxy/{endpoint}/files/file_1"),
+    ],
+)
+async def test_what_is_not_served_and_may_go_raw_is_told_where(door: Door, path: str, raw: str) -> None:
+    await door.request("POST", path, b"{}", [SHOWN])
+    assert json.loads(door.body)["error"]["message"] == (
+        f"This gateway does not serve POST {path}. Where an endpoint allows it, the raw proxy passes it on: POST {raw}."
+    )
 
 
 @pytest.mark.parametrize("headers", [[], [(b"authorization", b"Bearer wrong")]], ids=["none", "wrong"])
@@ -225,6 +247,13 @@ async def test_without_a_key_it_says_so_in_the_clients_format(
     assert ("request_id" in said) is (path == "/v1/messages")
     assert door.headers[b"x-spangate-call-id"] == b"id-1"
     assert (door.relay.calls, door.relay.refusals) == ([], []), "who is nobody leaves no record"
+    assert door.told == [("id-1",)]
+
+
+async def test_who_shows_no_key_is_told_of_all_places_for_one(door: Door) -> None:
+    await door.request("POST", "/v1/chat/completions", b"{}", [])
+    message = json.loads(door.body)["error"]["message"]
+    assert [name for name in ("Authorization", "x-api-key", "x-goog-api-key", "api-key", "Basic") if name not in message] == []
 
 
 async def test_before_the_first_snapshot_no_key_is_called_wrong(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +261,7 @@ async def test_before_the_first_snapshot_no_key_is_called_wrong(door: Door, monk
     await door.request("POST", "/v1/messages", b"{}")
     assert (door.status, door.headers[b"retry-after"]) == (503, b"1")
     assert json.loads(door.body)["type"] == "error"
-    assert door.relay.calls == []
+    assert (door.relay.calls, door.told) == ([], [("POST", "/v1/messages", 503, "id-1")])
 
 
 async def test_a_key_in_the_url_is_no_key(door: Door) -> None:
@@ -299,6 +328,7 @@ async def test_what_goes_to_control_has_the_same_bounds(door: Door, body: bytes 
 async def test_what_is_declared_too_large_never_goes_to_control(door: Door) -> None:
     await door.request("POST", "/api/2.0/mlflow/experiments/create", b"", [(b"content-length", b"101")])
     assert (door.status, door.forwarded) == (413, [])
+    assert door.told == [("POST", "/api/2.0/mlflow/experiments/create", 413, "id-1")]
 
 
 async def test_what_goes_to_control_stays_packed(door: Door) -> None:
@@ -326,6 +356,7 @@ async def test_who_comes_under_another_name_is_turned_away(
     assert (door.status, read(json.loads(door.body))) == (status, "BAD_REQUEST" if path.startswith("/api") else kind)
     assert door.headers[b"x-spangate-call-id"] == b"id-1"
     assert (door.relay.calls, door.relay.refusals, door.forwarded) == ([], [], [])
+    assert door.told == [("POST", path, status, "id-1")]
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
@@ -493,6 +524,7 @@ async def test_models_in_mlflows_shape(door: Door) -> None:
 async def test_one_model(door: Door) -> None:
     await door.request("GET", "/v1/models/b")
     assert json.loads(door.body) == {"id": "b", "object": "model", "created": 1_700_000_000, "owned_by": "spangate"}
+    assert door.told == [("GET", "/v1/models/b", 200, "id-1")]
 
 
 @pytest.mark.parametrize(
@@ -501,6 +533,7 @@ async def test_one_model(door: Door) -> None:
 async def test_models_that_are_not_there_and_methods_that_are_not_served(door: Door, method: str, path: str, status: int) -> None:
     await door.request(method, path)
     assert (door.status, b"error" in door.body) == (status, True)
+    assert door.told == [(method, path, status, "id-1")]
 
 
 async def test_health_needs_no_key(door: Door) -> None:
