@@ -205,6 +205,13 @@ class Received(msgspec.Struct, frozen=True):
     inbound: Inbound
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """What the client asks for, which may be no endpoint."""
+
+    model: str | None
+    stream: bool
+
+
 class Routed(msgspec.Struct, frozen=True):
     """The endpoint is known, and so is whether content may be kept."""
 
@@ -279,7 +286,9 @@ class Finished(msgspec.Struct, frozen=True):
     at: float
 
 
-Fact = Received | Routed | Attempted | Headed | FirstToken | Identified | Counted | Gave | Faulted | AttemptEnded | Answered | Finished
+Fact = (
+    Received | Asked | Routed | Attempted | Headed | FirstToken | Identified | Counted | Gave | Faulted | AttemptEnded | Answered | Finished
+)
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -133,6 +133,8 @@ def say(exchange: Exchange) -> None:
         said["attempts"], said["provider"], said["model"] = len(exchange.attempts), last.provider, last.model
         if last.usage.known:
             said["input"], said["output"] = last.usage.input, last.usage.output
+    elif exchange.model is not None:
+        said["model"] = exchange.model
     said["key"] = exchange.caller
     if exchange.fault is not None:
         said["fault"] = exchange.fault.kind

@@ -10,6 +10,7 @@ import msgspec
 
 from spangate.exchange import (
     Answered,
+    Asked,
     Attempted,
     AttemptEnded,
     AttemptRecord,
@@ -61,6 +62,8 @@ class Recorder:
         match fact:
             case Received(inbound):
                 self._inbound = inbound
+            case Asked(model, stream):
+                self._model, self._stream = model, stream
             case Routed(route, stream, model):
                 self._route, self._stream, self._model = route, stream, model
             case Attempted(no, target, format, at):
@@ -170,7 +173,7 @@ class Recorder:
             endpoint_id=route.endpoint_id if route is not None else None,
             endpoint=route.name if route is not None else None,
             experiment_id=route.experiment_id if route is not None else None,
-            model=_named(self._model if route is not None else inbound.endpoint),  # a path names what may be no endpoint
+            model=_named(self._model if route is not None else inbound.endpoint or self._model),  # what is asked for may be no endpoint
             stream=self._stream,
             caller_id=inbound.caller.key_id if inbound.caller is not None else None,
             caller=inbound.caller.name if inbound.caller is not None else None,

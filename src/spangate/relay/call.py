@@ -9,6 +9,7 @@ from typing import Protocol, assert_never
 
 from spangate.exchange import (
     Answered,
+    Asked,
     Attempted,
     AttemptEnded,
     Content,
@@ -81,6 +82,9 @@ class Call:
         record(Received(inbound))
 
     # ------------------------------------------------------------ what happens
+
+    def asked(self, *, stream: bool, model: str | None) -> None:
+        self._record(Asked(model, stream))
 
     def routed(self, route: Route, *, stream: bool, model: str | None) -> None:
         self.route = route

@@ -31,6 +31,7 @@ async def destination(call: Call, routes: Routes, responses: Responses) -> tuple
     if inbound.response_id is not None:
         found = made_by(routes, inbound.response_id, await responses.maker(inbound.response_id))
     else:
+        call.asked(stream=peeked.stream, model=peeked.model)
         found = route(routes, inbound, peeked.model)
     call.routed(found, stream=peeked.stream, model=peeked.model)
     if inbound.format == raw.NAME:

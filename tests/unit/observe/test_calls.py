@@ -163,7 +163,10 @@ def test_a_call_that_never_began_is_not_open(numbers: Numbers, tmp_path: Path) -
 def test_says_who_called_what_and_what_came_of_it(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "spangate.access")
     calls.say(CALL)
-    calls.say(exchange(status=Status.refused, http_status=404, endpoint=None, duration=None, fault=Fault("unknown_model", "no")))
+    unknown = exchange(
+        status=Status.refused, http_status=404, endpoint=None, model="gtp", duration=None, fault=Fault("unknown_model", "no")
+    )
+    calls.say(unknown)
     calls.say_unidentified("c-9")
     assert [record.__dict__["said"] for record in caplog.records] == [
         {
@@ -171,8 +174,8 @@ def test_says_who_called_what_and_what_came_of_it(caplog: pytest.LogCaptureFixtu
             "first_token_ms": 30.0, "attempts": 3, "provider": "anthropic", "model": "claude", "input": 10, "output": 0, "key": "admin",
         },
         {
-            "call_id": "c-1", "status": "refused", "http_status": 404, "format": "openai.chat", "endpoint": None, "key": "admin",
-            "fault": "unknown_model",
+            "call_id": "c-1", "status": "refused", "http_status": 404, "format": "openai.chat", "endpoint": None, "model": "gtp",
+            "key": "admin", "fault": "unknown_model",
         },
         {"call_id": "c-9", "http_status": 401},
     ]  # fmt: skip

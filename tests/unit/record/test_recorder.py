@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from spangate.exchange import (
     Answered,
+    Asked,
     Attempted,
     AttemptEnded,
     AttemptRecord,
@@ -316,6 +317,17 @@ def test_keeps_no_words_of_a_provider_that_may_quote_an_untraced_prompt() -> Non
     assert fault is not None
     assert (fault.kind, fault.http_status) == ("invalid_request_error", 400)
     assert "said" not in msgspec.json.encode(recorder.exchange()).decode()
+
+
+@pytest.mark.parametrize(("path", "body", "model"), [(None, "gtp", "gtp"), ("gemni", "gtp", "gemni"), (None, None, None)])
+def test_names_what_was_asked_for_though_it_is_no_endpoint(path: str | None, body: str | None, model: str | None) -> None:
+    exchange = fold(
+        Received(msgspec.structs.replace(INBOUND, endpoint=path)),
+        Asked(body, True),
+        Faulted(Status.refused, "unknown_model", "There is none."),
+        Finished(Status.refused, 404, 100.002),
+    ).exchange()
+    assert (exchange.model, exchange.stream, exchange.endpoint, exchange.endpoint_id) == (model, True, None, None)
 
 
 def test_cuts_long_words() -> None:

@@ -250,6 +250,13 @@ async def test_refusals_are_settled_once_and_nothing_is_sent(body: bytes, status
     assert (world.exchange.http_status, world.exchange.fault.kind) == (status, kind)
 
 
+@pytest.mark.parametrize("format", ["openai.chat", "anthropic.messages"])
+async def test_a_name_that_is_no_endpoint_is_kept_as_what_was_asked_for(format: str) -> None:
+    world = World()
+    await world.call(b'{"model": "nope", "stream": true}', format)
+    assert (world.exchange.model, world.exchange.endpoint, world.exchange.stream) == ("nope", None, True)
+
+
 async def test_a_refusal_speaks_the_clients_format() -> None:
     reply = await World().call(b'{"model": "nope"}', "anthropic.messages")
     assert isinstance(reply.body, bytes)
