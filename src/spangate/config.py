@@ -235,7 +235,7 @@ def load(flags: Mapping[str, Any] | None = None) -> Settings:
     try:
         return Settings.model_validate(Sources(**given).model_dump())
     except ValidationError as error:
-        raise ConfigError("\n".join(_sentence(detail["loc"], detail["msg"], detail["type"]) for detail in error.errors())) from None
+        raise ConfigError("\n".join(_sentence(detail["loc"], detail["msg"], detail["type"], given) for detail in error.errors())) from None
     except ValueError as error:  # a TOML file that is no TOML
         raise ConfigError(f"config: {file}: {error}") from None
 
@@ -260,11 +260,21 @@ def _nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
     return f"; did you mean {prefix}{near[0]}?" if near else "; `spangate serve --help` lists the settings"
 
 
-def _sentence(place: tuple[int | str, ...], message: str, kind: str) -> str:
+def _sentence(place: tuple[int | str, ...], message: str, kind: str, flags: Mapping[str, Any]) -> str:
     name = str(place[0]) if place else "settings"
     if kind == "extra_forbidden":
         return f"{name}: there is no such setting{_nearest(name, Settings.model_fields)}"
-    return f"{name}: {message.removeprefix('Value error, ')}"
+    message = message.removeprefix("Value error, ")
+    variable = PREFIX + name.upper()
+    value = "" if name in flags else os.environ.get(variable, "")
+    if not value:
+        return f"{name}: {message}"
+    if "://" in value and name == "port":
+        message += (
+            ". Kubernetes sets this variable in the pods beside a service named `spangate`: name the service otherwise, or set "
+            "`enableServiceLinks: false` for the pod"
+        )
+    return f"{variable}: {message}"
 
 
 class Place(BaseModel):

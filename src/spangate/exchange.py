@@ -146,6 +146,13 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 # ---------------------------------------------------------------- in and out
 
 
+# For whoever showed none that is known: where it is looked for, by calls and by management alike.
+SHOW_A_KEY = (
+    "Send one as `Authorization: Bearer <key>`, `x-api-key`, `x-goog-api-key`, `api-key` or the password of Basic; it is never read from "
+    "the URL."
+)
+
+
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Who calls: the key that was shown, never the key itself. Role `admin` has every scope."""
 

@@ -97,6 +97,24 @@ def test_a_misspelt_variable_is_refused_with_the_name_that_may_be_meant(variable
     assert str(caught.value) == f"{variable}: there is no such setting{near}"
 
 
+def test_a_wrong_variable_is_named_as_it_was_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "spangate.toml"
+    file.write_text("grace = -1\n")
+    monkeypatch.setenv("SPANGATE_PORT", "x")
+    monkeypatch.setenv("SPANGATE_WORKERS", "-1")
+    with pytest.raises(ConfigError) as caught:
+        load({"config": file, "workers": -2})
+    assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == ["SPANGATE_PORT", "workers", "grace"]
+    assert "Kubernetes" not in str(caught.value)
+
+
+def test_the_port_that_kubernetes_sets_is_told_for_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPANGATE_PORT", "tcp://10.0.0.7:4000")
+    with pytest.raises(ConfigError, match=r"SPANGATE_PORT: .*Kubernetes .* service named `spangate`.* `enableServiceLinks: false`"):
+        load()
+    assert load({"port": 1}).port == 1
+
+
 def test_variables_of_the_client_of_the_tests_and_of_kubernetes_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("URL", "KEY", "TEST_POSTGRES", "SERVICE_HOST", "SERVICE_PORT_HTTP", "PORT_4000_TCP_ADDR"):
         monkeypatch.setenv(f"SPANGATE_{name}", "x")

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive
 
-from ..exchange import Caller, SealedKey
+from ..exchange import SHOW_A_KEY, Caller, SealedKey
 
 DECLARED = "__spangate_policy__"
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -79,11 +79,11 @@ class Identity:
     def caller(self, headers: Mapping[str, str]) -> Caller:
         key = shown(headers)
         if key is None:
-            raise Unidentified("No key was shown. Send one as `Authorization: Bearer <key>`, `x-api-key`, or the password of Basic.")
+            raise Unidentified(f"No key was shown. {SHOW_A_KEY}")
         digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
         found = [known for known in self._keys if hmac.compare_digest(known.digest, digest)]
         if not found:
-            raise Unidentified("The key that was shown is not known here.")
+            raise Unidentified(f"The key that was shown is not known here. {SHOW_A_KEY}")
         return Caller(key_id=found[0].key_id, name=found[0].name, role=found[0].role)
 
 

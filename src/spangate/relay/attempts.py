@@ -274,4 +274,5 @@ def _spoken(route: Route) -> str:
     formats = sorted({format for target in route.targets for format in target.formats})
     one = len(providers) == 1
     who = f"its provider {providers[0]} speaks" if one else f"its providers {', '.join(providers)} speak"
-    return f"{who} {' and '.join(formats) or 'nothing'}. Call it in {'that format' if len(formats) == 1 else 'one of those'}."
+    spoken = " and ".join(filter(None, (", ".join(formats[:-1]), *formats[-1:])))
+    return f"{who} {spoken or 'nothing'}. Call it in {'that format' if len(formats) == 1 else 'one of those'}."

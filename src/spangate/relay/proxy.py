@@ -75,8 +75,8 @@ def proxied(inbound: Inbound, found: Route) -> tuple[Inbound, Route]:
         raise Refusal(
             403,
             "proxy_not_allowed",
-            f"Endpoint '{found.name}' does not let {inbound.method} {path[:200]} through: neither its methods nor its paths say more than "
-            f"{' '.join(rules.methods) or 'no method'} on {' '.join(rules.paths)[:500] or 'no path'}.",
+            f"Endpoint '{found.name}' does not let {inbound.method} {path[:200]} through the raw proxy: it allows "
+            f"{', '.join(rules.methods) or 'no method'} on {', '.join(rules.paths)[:500] or 'no path'}.",
         )
     query = query_up(inbound.query)
     known = spoken(found, path) if inbound.method == "POST" else None

@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 import uuid_utils
 
-from spangate.exchange import Inbound, Reply, SealedKey
+from spangate.exchange import SHOW_A_KEY, Inbound, Reply, SealedKey
 from spangate.observe import logs
 from spangate.relay.route import Routes
 from spangate.relay.streaming import GONE, CutOff, StreamBody, left
@@ -27,10 +27,7 @@ from .operations import UNIFIED_CHAT, Place, about, invoked, listed, passed_raw,
 
 logger = logging.getLogger(__name__)
 
-NO_KEY = (
-    "No valid key was shown. Send one as `Authorization: Bearer <key>`, `x-api-key`, `x-goog-api-key`, `api-key` or the password of Basic; "
-    "it is never read from the URL."
-)
+NO_KEY = f"No valid key was shown. {SHOW_A_KEY}"
 NO_SNAPSHOT = "The gateway cannot tell keys yet: it has no snapshot of its database. GET /ready says what is amiss."
 
 PROBED = ("/health", "/ready")  # load balancers ask for these, by any name

@@ -56,8 +56,10 @@ def test_knows_whose_key_it_is() -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"x-api-key": "wrong"}, {"x-api-key": "éé\udcff"}])
 def test_refuses_whom_it_does_not_know(headers: dict[str, str]) -> None:
-    with pytest.raises(Unidentified):
+    with pytest.raises(Unidentified) as refused:
         Identity([sealed("one")]).caller(headers)
+    names = ("Authorization", "x-api-key", "x-goog-api-key", "`api-key`", "Basic")
+    assert [name for name in names if name not in refused.value.message] == [], "it tells all places where a key is looked for"
 
 
 def test_a_route_without_a_policy_stops_the_start() -> None:

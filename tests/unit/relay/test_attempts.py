@@ -270,8 +270,15 @@ def test_passes_over_those_that_cannot_be_called() -> None:
             "Endpoint 'chat' does not speak openai.chat: its providers p-a, p-b speak anthropic.messages and gemini.generate. "
             "Call it in one of those.",
         ),
+        (
+            (target("a", formats="anthropic.messages"), target("b", formats="gemini.generate"), target("c", formats="openai.responses")),
+            400,
+            "unsupported_format",
+            "Endpoint 'chat' does not speak openai.chat: its providers p-a, p-b, p-c speak anthropic.messages, gemini.generate and "
+            "openai.responses. Call it in one of those.",
+        ),
     ],
-    ids=["no target", "no credential", "unknown provider", "other format", "other formats"],
+    ids=["no target", "no credential", "unknown provider", "other format", "other formats", "many formats"],
 )
 def test_says_what_stands_in_the_way(targets: tuple[Target, ...], status: int, kind: str, message: str) -> None:
     with pytest.raises(Refusal) as refused:

@@ -292,3 +292,17 @@ def test_it_is_off_unless_the_endpoint_allows_it(rules: ProxyRules | None, metho
     with pytest.raises(Refusal) as refused:
         proxied(inbound(method, "/files"), route)
     assert (refused.value.kind, refused.value.status) == (kind, status)
+
+
+@pytest.mark.parametrize(
+    ("rules", "allows"),
+    [
+        (ProxyRules(), "no method on no path"),
+        (ProxyRules(methods=("GET", "POST"), paths=("/batches", "/batches/*")), "GET, POST on /batches, /batches/*"),
+    ],
+)
+def test_a_refusal_says_what_is_allowed(rules: ProxyRules, allows: str) -> None:
+    route = msgspec.structs.replace(FOUND, settings=EndpointSettings(proxy=rules))
+    with pytest.raises(Refusal) as refused:
+        proxied(inbound("DELETE", "/files"), route)
+    assert refused.value.message == f"Endpoint '{route.name}' does not let DELETE /files through the raw proxy: it allows {allows}."
