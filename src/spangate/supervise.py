@@ -27,6 +27,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
+from . import descriptors
 from .config import FIXED, ConfigError, Settings
 from .envelope import load_or_make_key, publish_private
 from .observe.metrics import METRICS, RESTARTS, ROLLS
@@ -271,6 +272,7 @@ class Supervisor:
 
     def _serve(self, listener: socket.socket, running: Running, on_ready: Callable[[Running], None]) -> None:
         fd = listener.fileno()
+        warn_of_few_files(self._settings)
         self._control = self._made("control", 0, self._settings, fd)
         self._workers = [self._made("worker", number, self._settings, fd) for number in range(1, self._settings.relays + 1)]
         published = started = False
@@ -300,6 +302,7 @@ class Supervisor:
                 time.sleep(TICK)
             listener.close()  # with the workers' copies gone too, new callers are refused at once instead of waiting in vain
             self._drain(self._control, [*self._workers, *(retired.child for retired in self._retired)])
+            log.info("stopped")
         finally:
             last = [child for child in (self._fresh, *(retired.child for retired in self._retired), self._control) if child is not None]
             for child in (*self._workers, *last):
@@ -323,7 +326,9 @@ class Supervisor:
         assert self._control is not None
         try:
             settings = self._renewed()
-            log.info("rolling restart: %d relay processes", settings.relays)
+            log.info("rolling restart: %d relay process%s", settings.relays, "" if settings.relays == 1 else "es")
+            if settings.max_connections != self._settings.max_connections:
+                warn_of_few_files(settings)
             self._retire(self._control, control := (yield from self._successor("control", 0, settings, fd)))
             self._control = control
             for index in range(settings.relays):
@@ -375,7 +380,10 @@ class Supervisor:
         return fresh
 
     def _retire(self, old: Child, successor: Child | None) -> None:
-        log.info("%s: pid %s follows pid %s", old.name, successor.pid if successor else "none", old.pid)
+        if successor is None:
+            log.info("%s: pid %s ends, as fewer are wanted", old.name, old.pid)
+        else:
+            log.info("%s: pid %s follows pid %s", old.name, successor.pid, old.pid)
         self._retired.append(Retired(old, time.monotonic()))
         self._fresh = None
 
@@ -406,6 +414,13 @@ class Supervisor:
                 on_ready(running)
                 return
             time.sleep(TICK)
+
+
+def warn_of_few_files(settings: Settings) -> None:
+    """Once, and not once a worker: what they may open is what we may."""
+    wanted = settings.max_connections
+    if (fits := descriptors.connections(wanted)) < wanted:
+        log.warning("too few files may be open here (see ulimit -n): each worker serves %d connections at once and not %d", fits, wanted)
 
 
 @contextlib.contextmanager

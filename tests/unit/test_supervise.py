@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -22,7 +23,7 @@ import pytest
 from spangate.config import Settings
 from spangate.observe.metrics import METRICS
 from spangate.observe.series import gather
-from spangate.supervise import PATIENCE, SAME_WISH, StartError, claim, pause, with_keys
+from spangate.supervise import PATIENCE, SAME_WISH, StartError, claim, pause, warn_of_few_files, with_keys
 
 SUPERVISOR = """
 import json, logging, sys
@@ -97,7 +98,7 @@ class House:
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, on_terminal: bool = False, **settings: object) -> None:
-        given = {"data_dir": self.folder, "port": 0, "grace": 2.0} | settings
+        given = {"data_dir": self.folder, "port": 0, "grace": 2.0, "max_connections": 10} | settings
         (self.folder / "settings.json").write_text(Settings(**given).to_json())  # type: ignore[arg-type]
         command = [sys.executable, "-c", SUPERVISOR, str(self.folder), str(self.patience), "rolls" if self.rolls else "stops"]
         begin, stdin = None, subprocess.DEVNULL
@@ -500,6 +501,29 @@ def test_settings_that_are_wrong_start_nothing(tmp_path: Path) -> None:
         until(lambda: "rolling restart given up: port:" in told(there))
         assert (len(there.pids("control")), len(there.pids("worker"))) == (1, 1)
         assert there.stop()[0] == 0
+
+
+def test_a_roll_to_fewer_workers_says_who_ends_and_the_log_ends_with_a_last_word(tmp_path: Path) -> None:
+    with house(tmp_path, control=ROLLING_CONTROL, worker=ROLLING, rolls=True) as there:
+        there.start(workers=2)
+        there.wait_ready()
+        until(lambda: len(there.pids("worker")) == 2)
+        (tmp_path / "reload.json").write_text('{"workers": 1}')
+        there.send(signal.SIGHUP)
+        until(lambda: rolled(there))
+        assert there.stop()[0] == 0
+        assert "rolling restart: 1 relay process\n" in told(there)
+        (ends,) = re.findall(r"worker 2: pid (\d+) ends, as fewer are wanted\n", told(there))
+        assert int(ends) in there.pids("worker")
+        assert told(there).splitlines()[-1].endswith("stopped")
+
+
+def test_too_few_files_are_told_once_and_not_by_each_worker(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("spangate.descriptors.connections", lambda wanted: min(wanted, 480))
+    warn_of_few_files(Settings(max_connections=480))
+    assert caplog.messages == []
+    warn_of_few_files(Settings(max_connections=10_000, workers=4))
+    assert caplog.messages == ["too few files may be open here (see ulimit -n): each worker serves 480 connections at once and not 10000"]
 
 
 def test_signals_during_a_roll_make_one_more(tmp_path: Path) -> None:

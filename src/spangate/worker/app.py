@@ -12,7 +12,7 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
-from spangate import __version__
+from spangate import __version__, descriptors
 from spangate.config import Settings
 from spangate.envelope import Keyring, load_or_make_key, parse_key
 from spangate.exchange import SealedKey
@@ -35,7 +35,7 @@ from .bodies import BodyLimits
 from .forward import Forward
 from .hosts import Hosts, allowed_by_default
 from .ingress import Ingress
-from .protocol import Limits, bounded, connections
+from .protocol import Limits, bounded
 from .responses import Responses
 from .snapshots import Snapshots
 
@@ -126,7 +126,7 @@ async def serve(settings: Settings, listener: socket.socket, ready_fd: int | Non
         answered=answered,
     )
     limits = Limits(
-        head_timeout=settings.head_timeout, write_timeout=settings.write_timeout, connections=connections(settings.max_connections)
+        head_timeout=settings.head_timeout, write_timeout=settings.write_timeout, connections=descriptors.take(settings.max_connections)
     )
     server = _server(ingress, bounded(limits), settings.grace)
     chores = [

@@ -5,10 +5,7 @@ A thin layer on uvicorn's httptools protocol; what it takes from there is listed
 """
 
 import asyncio
-import contextlib
-import logging
 import re
-import resource
 import socket
 import struct
 from collections.abc import Sequence
@@ -22,9 +19,6 @@ from uvicorn.server import ServerState
 
 from .asgi import Headers, Message, Receive, Scope, Send
 
-logger = logging.getLogger(__name__)
-
-SPARE = 64  # descriptors for journal, listener, control and the event loop itself
 LINES = 256  # headers of a request; the busiest SDK behind two proxies sends some forty
 WRITE_HIGH = 16 * 1024  # bytes of a stream that wait for a slow client before the next piece has to
 PIPELINED = 8  # requests that wait for the one before them; no client in use sends even two
@@ -43,25 +37,6 @@ class Limits(msgspec.Struct, frozen=True):
 def bounded(limits: Limits) -> type[asyncio.Protocol]:
     """The class of connections within these limits, for uvicorn's `http`."""
     return type("Bounded", (BoundedProtocol,), {"limits": limits})
-
-
-def connections(wanted: int) -> int:
-    """How many of the connections that are wanted the process has descriptors for: two each, the client's and its provider's. Takes as many
-    descriptors as it may."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    need = 2 * wanted + SPARE
-    if soft != resource.RLIM_INFINITY and soft < need:
-        soft = need if hard == resource.RLIM_INFINITY else min(need, hard)
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        if soft < need:
-            fits = max(1, (soft - SPARE) // 2)
-            logger.warning(
-                "this process may open %d files, so it serves %d connections at once and not %d (see ulimit -n)", soft, fits, wanted
-            )
-            return fits
-    return wanted
 
 
 class Unacceptable(Exception):

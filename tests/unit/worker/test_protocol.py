@@ -8,7 +8,6 @@ The layer relies on these of uvicorn's: `HttpToolsProtocol.connection_made/lost`
 
 import asyncio
 import functools
-import resource
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -21,7 +20,7 @@ from uvicorn.server import ServerState
 
 from spangate.worker import protocol
 from spangate.worker.asgi import Message, Receive, Scope, Send, respond
-from spangate.worker.protocol import PIPELINED, SPARE, BoundedProtocol, Limits, bounded, connections, declined
+from spangate.worker.protocol import PIPELINED, BoundedProtocol, Limits, bounded, declined
 
 GET = b"GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -456,16 +455,3 @@ async def test_a_connection_that_is_idle_at_shutdown_is_closed_at_once() -> None
             assert isinstance(connection, BoundedProtocol)
             connection.shutdown()
         assert await client.read() == b""
-
-
-def test_serves_no_more_connections_than_it_has_descriptors_for(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    limits = [256, 1024]
-
-    def taken(which: int, to: tuple[int, int]) -> None:
-        limits[:] = to
-
-    monkeypatch.setattr(resource, "getrlimit", lambda which: tuple(limits))
-    monkeypatch.setattr(resource, "setrlimit", taken)
-    assert (connections(100), limits) == (100, [2 * 100 + SPARE, 1024])
-    assert (connections(10_000), limits) == ((1024 - SPARE) // 2, [1024, 1024])
-    assert "it serves 480 connections" in caplog.text
