@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ..client import ClientError
+from ..client import ClientError, Health
 from ..store.faults import StoreFault, Unavailable
 from .options import calling
 from .there import There, write_json
@@ -42,18 +42,18 @@ def doctor(there: There) -> None:
 
 
 def findings(there: There) -> Iterator[Finding]:
-    yield from alive(there)
-    yield from ledger(there)
+    try:
+        health, ready = there.client.health(), there.client.ready()
+    except ClientError as error:  # nor would it answer any other question
+        yield Finding("health", "wrong", f"{error}; `spangate up` starts one")
+    else:
+        yield from alive(there, health, ready)
+        yield from ledger(there)
     yield from database(there)
     yield from files(there)
 
 
-def alive(there: There) -> Iterator[Finding]:
-    try:
-        health, ready = there.client.health(), there.client.ready()
-    except ClientError as error:
-        yield Finding("health", "wrong", str(error))
-        return
+def alive(there: There, health: Health, ready: Health) -> Iterator[Finding]:
     yield Finding("health", "ok" if health.ok else "wrong", f"a worker answers at {there.client.url}")
     detail = "; ".join(map(str, ready.detail.get("degraded") or ()))
     yield Finding("ready", "ok" if ready.ok and not detail else "note" if ready.ok else "wrong", detail or "calls are served")
@@ -67,7 +67,8 @@ def ledger(there: There) -> Iterator[Finding]:
     try:
         status, books = there.client.status(), there.client.completeness()
     except ClientError as error:
-        yield Finding("management", "wrong", f"{error} (key from {there.found.found})")
+        key = f"key from {there.found.found}" if there.found.key else "there is none here: give one with --key or SPANGATE_KEY"
+        yield Finding("management", "wrong", f"{error} ({key})")
         return
     degraded = [str(item) for item in status.get("degraded", ())]
     yield Finding("management", "wrong" if degraded else "ok", "; ".join(degraded) or f"version {status.get('version')}, nothing degraded")

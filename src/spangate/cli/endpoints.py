@@ -1,7 +1,8 @@
 """`spangate endpoints`: the names that clients call, whether their calls are traced, and how patient they are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Any
 
 import msgspec
@@ -25,15 +26,29 @@ Tracking = Annotated[
     typer.Option("--usage-tracking/--no-usage-tracking", help="Trace calls, with content, into the experiment. New endpoints do."),
 ]
 Experiment = Annotated[str | None, typer.Option(help="Name or id of the experiment for traces. Default: gateway/NAME.")]
-COLUMNS: Columns[Endpoint] = {
-    "name": lambda endpoint: endpoint.name,
-    "models": lambda endpoint: models(endpoint),
-    "tracking": lambda endpoint: endpoint.usage_tracking,
-    "experiment": lambda endpoint: endpoint.experiment_id,
-    "tags": lambda endpoint: ", ".join(f"{tag.key}={tag.value}" for tag in endpoint.tags),
-    "changed": lambda endpoint: when(endpoint.last_updated_at),
-    "id": lambda endpoint: endpoint.endpoint_id,
-}
+
+
+def columns(there: There) -> Columns[Endpoint]:
+    """Of experiments endpoints know the id alone; their names are asked for where a person looks on."""
+
+    @cache
+    def names() -> Mapping[str, str]:
+        return {experiment.experiment_id: experiment.name for experiment in there.client.experiments(view="ALL")}
+
+    def experiment(endpoint: Endpoint) -> str | None:
+        held = endpoint.experiment_id
+        name = names().get(held) if held else None
+        return f"{name} ({held})" if name else held
+
+    return {
+        "name": lambda endpoint: endpoint.name,
+        "models": lambda endpoint: models(endpoint),
+        "tracking": lambda endpoint: endpoint.usage_tracking,
+        "experiment": experiment,
+        "tags": lambda endpoint: ", ".join(f"{tag.key}={tag.value}" for tag in endpoint.tags),
+        "changed": lambda endpoint: when(endpoint.last_updated_at),
+        "id": lambda endpoint: endpoint.endpoint_id,
+    }
 
 
 class Detailed(Endpoint, frozen=True, kw_only=True):
@@ -43,11 +58,12 @@ class Detailed(Endpoint, frozen=True, kw_only=True):
     aliases: tuple[str, ...]
 
 
-DETAILS: Columns[Detailed] = {
-    **COLUMNS,
-    "aliases": lambda endpoint: ", ".join(endpoint.aliases),
-    "settings": lambda endpoint: settings(endpoint.settings),
-}
+def details(there: There) -> Columns[Detailed]:
+    return {
+        **columns(there),
+        "aliases": lambda endpoint: ", ".join(endpoint.aliases),
+        "settings": lambda endpoint: settings(endpoint.settings),
+    }
 
 
 class ClientGone(StrEnum):
@@ -69,7 +85,9 @@ class Setting(StrEnum):
 def list_(there: There, provider: Annotated[str | None, typer.Option(help="Only those with this provider's models.")] = None) -> None:
     """All endpoints."""
     there.table(
-        there.client.endpoints(provider=provider), COLUMNS, empty="No endpoints yet. Make one: spangate endpoints create NAME --model MODEL"
+        there.client.endpoints(provider=provider),
+        columns(there),
+        empty="No endpoints yet. Make one: spangate endpoints create NAME --model MODEL",
     )
 
 
@@ -77,7 +95,7 @@ def list_(there: There, provider: Annotated[str | None, typer.Option(help="Only 
 @calling
 def show(there: There, name: Name) -> None:
     """One endpoint, with its aliases and settings."""
-    there.tell(detailed(there, there.endpoint(name)), DETAILS)
+    there.tell(detailed(there, there.endpoint(name)), details(there))
 
 
 @app.command()
@@ -97,7 +115,7 @@ def create(
     made = there.client.create_endpoint(
         name, configs(there, model, fallback or ()), usage_tracking=usage_tracking, experiment_id=experiment_id
     )
-    there.tell(made, COLUMNS)
+    there.tell(made, columns(there))
 
 
 @app.command()
@@ -124,7 +142,7 @@ def update(
         usage_tracking=usage_tracking,
         experiment_id=there.experiment(experiment).experiment_id if experiment else None,
     )
-    there.tell(changed, COLUMNS)
+    there.tell(changed, columns(there))
 
 
 @app.command("set")
@@ -163,7 +181,7 @@ def set_(
         raise typer.BadParameter("nothing to change: give a setting, or --unset one")
     endpoint: Endpoint = there.endpoint(name)
     there.client.change_endpoint_settings(endpoint.name, changes)
-    there.tell(detailed(there, there.client.endpoint(endpoint.endpoint_id)), DETAILS)
+    there.tell(detailed(there, there.client.endpoint(endpoint.endpoint_id)), details(there))
 
 
 @app.command()
@@ -182,7 +200,7 @@ def attach(there: There, name: Name, model: Annotated[str, typer.Option(help="Mo
     (config,) = configs(there, [model], ())
     endpoint: Endpoint = there.endpoint(name)
     there.client.attach_model(endpoint.endpoint_id, config)
-    there.tell(there.client.endpoint(endpoint.endpoint_id), COLUMNS)
+    there.tell(there.client.endpoint(endpoint.endpoint_id), columns(there))
 
 
 @app.command()
@@ -191,7 +209,7 @@ def detach(there: There, name: Name, model: Annotated[str, typer.Option(help="Mo
     """Takes one model away."""
     endpoint: Endpoint = there.endpoint(name)
     there.client.detach_model(endpoint.endpoint_id, there.model(model).model_definition_id)
-    there.tell(there.client.endpoint(endpoint.endpoint_id), COLUMNS)
+    there.tell(there.client.endpoint(endpoint.endpoint_id), columns(there))
 
 
 @app.command("tag")
@@ -208,7 +226,7 @@ def set_tag(
         there.client.delete_endpoint_tag(endpoint.endpoint_id, tag)
     else:
         there.client.set_endpoint_tag(endpoint.endpoint_id, tag, value)
-    there.tell(there.client.endpoint(endpoint.endpoint_id), COLUMNS)
+    there.tell(there.client.endpoint(endpoint.endpoint_id), columns(there))
 
 
 def detailed(there: There, endpoint: Endpoint) -> Detailed:

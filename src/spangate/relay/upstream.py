@@ -1,4 +1,7 @@
-"""One attempt is one request on the wire: nothing here sends twice, follows a redirect, decompresses, or touches a byte of the answer.
+"""One attempt is one request on the wire: nothing here follows a redirect, decompresses, or touches a byte of the answer.
+
+A POST is never sent twice. Of GET, HEAD, OPTIONS, PUT and DELETE, which by HTTP may be repeated, aiohttp sends one once more by itself if
+the idle connection that it took turns out to be dead before any answer.
 
 `Transport` is the door for faster clients. What goes wrong before the head of the answer is an UpstreamProblem (a Refusal where we
 would not even try), after it an Interrupted.

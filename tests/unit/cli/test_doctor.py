@@ -65,6 +65,21 @@ def test_a_wrong_key_is_told_from_a_missing_gateway(gateway: Gateway) -> None:
     assert (refused.exit_code, "key from --key" in refused.stdout) == (1, True)
 
 
+def test_a_key_that_is_nowhere_is_not_said_to_be_in_a_file(gateway: Gateway, tmp_path: Path) -> None:
+    nowhere = tmp_path / "elsewhere"
+    result = CliRunner().invoke(app, ["doctor", "--data-dir", str(nowhere), "--url", gateway.url])
+    assert (result.exit_code, str(nowhere) in result.stdout) == (1, False)
+    assert "give one with --key or SPANGATE_KEY" in result.stdout
+
+
+def test_without_a_gateway_each_thing_is_said_once_and_what_to_do(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["doctor", "--json", "--url", "http://127.0.0.1:9", "--data-dir", str(tmp_path)])
+    (finding,) = json.loads(result.stdout)
+    assert (finding["check"], finding["verdict"]) == ("health", "wrong")
+    assert finding["detail"].startswith("No gateway answers at http://127.0.0.1:9")
+    assert finding["detail"].endswith("; `spangate up` starts one")
+
+
 @pytest.mark.parametrize("arguments", [("endpoints", "list"), ("doctor",)])
 def test_no_gateway_is_one_sentence(arguments: tuple[str, ...], tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["spangate", *arguments, "--url", "http://127.0.0.1:9", "--key", "k", "--data-dir", str(tmp_path)])

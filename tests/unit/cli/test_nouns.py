@@ -107,6 +107,13 @@ def test_an_endpoint_is_traced_unless_told_otherwise(gateway: Gateway) -> None:
     assert gateway.json("endpoints", "list") == []
 
 
+@pytest.mark.parametrize("command", [("list",), ("show", "chat")])
+def test_an_endpoint_is_shown_with_the_name_of_its_experiment(gateway: Gateway, command: tuple[str, ...]) -> None:
+    furnish(gateway)
+    held = gateway.json("endpoints", "create", "chat", "--model", "mini")["experiment_id"]
+    assert f"gateway/chat ({held})" in gateway.run("endpoints", *command).stdout
+
+
 def test_an_endpoint_takes_weights_fallbacks_and_tags(gateway: Gateway) -> None:
     furnish(gateway)
     gateway.json("models", "create", "llama:8b", "--provider", "openai", "--model", "llama:8b", "--secret", "acme")
