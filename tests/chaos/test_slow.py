@@ -23,11 +23,13 @@ EVENT = 64 * KIB
 
 def reader(gateway: Gateway, call: str) -> socket.socket:
     """A client that has the first bytes of its stream, and a kernel that holds as little for it as it may."""
-    body = {"model": "flood", "stream": True, "messages": [{"role": "user", "content": mark(call, n=FLOOD * 16, size=EVENT, pace=1)}]}
+    # The same counts for all of them, so that the fake provider has one flood to remember and not one a reader.
+    asked = mark(call, n=FLOOD * 16, size=EVENT, pace=1, input=7, output=7)
+    body = {"model": "flood", "stream": True, "messages": [{"role": "user", "content": asked}]}
     text = json.dumps(body).encode()
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * KIB)
-    client.settimeout(60)
+    client.settimeout(300)
     client.connect(("127.0.0.1", gateway.port))
     head = (
         f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ADMIN_KEY}\r\nContent-Length: {len(text)}\r\n\r\n"
@@ -54,7 +56,8 @@ def steady(gateway: Gateway) -> int:
 
 
 def test_slow_readers_cost_a_quarter_of_a_mebibyte_each(own: Callable[..., Gateway], upstream: Upstream) -> None:
-    gateway = own(write_timeout=600, idle_timeout=600).start()
+    patience = 600.0  # of everybody with everybody: hundreds of floods that begin at once keep the fake provider busy
+    gateway = own(write_timeout=patience, idle_timeout=patience, first_byte_timeout=patience, connect_timeout=patience).start()
     gateway.endpoint("flood", upstream.base, usage_tracking=False)
     with reader(gateway, "warm") as client:  # what is loaded and cached once
         tail = b""

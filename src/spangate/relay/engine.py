@@ -41,7 +41,7 @@ JSON = (b"content-type", b"application/json")
 CONTENT_LIMIT = 1 << 20
 PLAIN_LIMIT = 64 << 20  # bytes of a plain answer that are held to be read; the largest seen are generated images, a tenth of it
 ERROR_LIMIT = 4 << 20
-FIRST_FRAME = 64 << 10  # bytes of a stream's first frame that are waited for; no error is that long
+FIRST_FRAME = 8 << 10  # bytes of a stream's first frame that are waited for; no error is longer, and all of it is held for a slow reader
 MASK = b"***masked***"
 
 

@@ -32,8 +32,8 @@ from spangate.wire.problems import Interrupted, Problem, Refusal, UpstreamProble
 # Idle connections are dropped before the other side drops them: uvicorn and Node close at 5 s, and a POST sent into a closing
 # connection is lost without knowing whether it was served.
 KEEP_IDLE = 4.0
-# Back-pressure: what we hold of an answer for a client that is slow. aiohttp stops reading from the provider at twice READ_BUFFER, and
-# uvloop hands it up to 250 KiB at once before that; PIECE by piece they go on, so that what waits for the client is never more than two.
+# Back-pressure: what we hold of an answer for a client that is slow. READ_BUFFER at once is read, aiohttp stops reading from the
+# provider at twice that, and PIECE by piece it goes on, so that what waits for the client is never more than two.
 READ_BUFFER = 16 * 1024
 PIECE = 32 * 1024
 DESTINATIONS = 4096  # parsed URLs kept; there are as many as model definitions
@@ -135,11 +135,42 @@ def public_socket(address: tuple[Any, ...]) -> socket.socket:
     return socket.socket(family, kind, protocol)
 
 
+class Sip(asyncio.BufferedProtocol):
+    """Reads READ_BUFFER bytes at most at once: event loops take 256 KiB, which would then be held for a client that does not read.
+
+    One buffer does for all connections of a loop, as what is read into it is copied before anything else is read.
+    """
+
+    def __init__(self, protocol: ResponseHandler, buffer: memoryview) -> None:
+        self._protocol = protocol
+        self._buffer = buffer
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._protocol.data_received(bytes(self._buffer[:nbytes]))
+
+    def eof_received(self) -> None:
+        self._protocol.eof_received()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._protocol.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._protocol.resume_writing()
+
+
 class Connector(aiohttp.TCPConnector):
-    """Never takes a connection again on which the provider said something after its answer: whoever came next would be given that."""
+    """Its connections read in sips. Never takes one again on which the provider said something after its answer: whoever came next would
+    be given that."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)  # pyright: ignore[reportUnknownMemberType]
+        self._sip = memoryview(bytearray(READ_BUFFER))
         self._taken: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
 
     async def connect(self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109
@@ -148,8 +179,10 @@ class Connector(aiohttp.TCPConnector):
             protocol = connection.protocol
             # On a new one it is the provider's own way to greet: this call's answer, for better or worse.
             if protocol is None or protocol not in self._taken or not protocol.should_close:
-                if protocol is not None:
+                if protocol is not None and protocol not in self._taken:
                     self._taken.add(protocol)
+                    if protocol.transport is not None:
+                        protocol.transport.set_protocol(Sip(protocol, self._sip))
                 return connection
             connection.close()
 
