@@ -87,7 +87,9 @@ def test_a_response_made_in_the_background_is_billed_when_it_is_done(gateway: Ga
     for _ in range(3):
         sdk.responses.retrieve(made.id)
     found = rows(gateway, call, 6)
-    assert counted(found) == [(None, None), (None, None), expected_tokens(call), *[(None, None)] * 3]
+    assert counted(found)[:2] == [(None, None)] * 2, "made and looked at too early"
+    # Of the looks that were told one is billed, whichever worker's journal is drained first.
+    assert sorted(map(str, counted(found)[2:])) == sorted(map(str, [expected_tokens(call), *[(None, None)] * 3]))
     assert {row.status for row in found} == {"ok"}
 
 
