@@ -106,6 +106,7 @@ class House:
             self.terminal, stdin = os.openpty()
 
             def begin() -> None:
+                signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup, which would be inherited
                 os.setsid()
                 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
