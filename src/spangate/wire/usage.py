@@ -1,4 +1,4 @@
-"""What an answer cost in tokens, by class, and who says so. A count is a fact or it is None: never a guess."""
+"""What an answer cost in tokens, by class, and who says so: what we estimated never passes for what a provider reported."""
 
 from enum import StrEnum
 
