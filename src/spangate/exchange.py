@@ -45,6 +45,14 @@ class ProxyRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     paths: tuple[str, ...] = ()  # under the provider's base URL, from their slash on: exact, or a prefix that ends in `/*`
 
 
+class Retention(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Days after which something is deleted. None: the server's period is in force, or where the server says so, it is kept for good."""
+
+    content_days: int | None = None  # requests and answers
+    trace_days: int | None = None  # the rest of a trace
+    ledger_days: int | None = None  # calls and attempts; the rollups stay
+
+
 class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an endpoint says beyond MLflow's words. None: the server's setting, or the provider's row, is in force. Timeouts in s."""
 
@@ -54,6 +62,7 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     total_timeout: float | None = None
     client_gone: str | None = None  # close | drain
     proxy: ProxyRules | None = None  # None: the raw proxy is off
+    retention: Retention | None = None  # None: the server's periods
 
 
 class SealedRoute(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,14 +82,36 @@ class Alias(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str  # name
 
 
-class SealedKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A key that may call: `digest` is SHA-256 of the key's UTF-8 bytes."""
+class Role(StrEnum):
+    """What a key is for. Each may do what those below it may."""
+
+    admin = "admin"  # all: endpoints, credentials, keys, prices
+    developer = "developer"  # calls endpoints, and adds to traces
+    viewer = "viewer"  # reads; calls nothing
+
+
+class SealedKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A key that may call: `digest` is HMAC-SHA-256 of the key's UTF-8 bytes under the pepper (`envelope.Pepper`)."""
 
     key_id: str
     digest: bytes
     name: str
     role: str = "admin"
     scopes: tuple[str, ...] = ()  # what it may do beyond calling endpoints: `proxy`. Role `admin` needs none
+    endpoints: tuple[str, ...] | None = None  # ids of those that it may call and read of; None: all
+    experiments: tuple[str, ...] | None = None  # ids of those whose traces it may read; None: all
+    owner: str | None = None
+    team: str | None = None
+    expires_at: int | None = None  # ms
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+    """Characters a token that a model's reported calls had. What nobody reported is estimated with these."""
+
+    provider: str
+    model: str
+    input: float
+    output: float
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +122,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     routes: tuple[SealedRoute, ...] = ()
     keys: tuple[SealedKey, ...] = ()
     aliases: tuple[Alias, ...] = ()
+    calibrations: tuple[Calibration, ...] = ()
 
 
 CREDENTIAL_HEADERS = (
@@ -160,6 +192,10 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     role: str = "admin"
     scopes: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] | None = None
+    experiments: tuple[str, ...] | None = None
+    owner: str | None = None
+    team: str | None = None
     agent: str = ""  # product part of the User-Agent, or what X-MLflow-Gateway-Caller says
 
 
@@ -350,6 +386,10 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     caller_id: str | None = None
     caller: str | None = None
     agent: str | None = None
+    owner: str | None = None  # of the caller's key
+    team: str | None = None
+    session_id: str | None = None  # the conversation, if a header says; a trace's metadata, so of tracked calls only
+    user_id: str | None = None  # whom the client calls for, if a header says; as above
     request_bytes: int = 0
     fault: Fault | None = None
     attempts: tuple[AttemptRecord, ...] = ()

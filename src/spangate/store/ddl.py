@@ -9,6 +9,7 @@ import io
 import re
 import sys
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -71,7 +72,9 @@ def _schema(dialect: str) -> str:
 
     engine = create_mock_engine(URLS[dialect], take)
     metadata.create_all(engine, checkfirst=False)
-    return _tidy("\n".join(lines))
+    # A table's indexes are a set to SQLAlchemy: they come after their table, in any order.
+    made = groupby(lines, key=lambda line: line.startswith("CREATE INDEX"))
+    return _tidy("\n".join(line for are_indexes, group in made for line in (sorted(group) if are_indexes else group)))
 
 
 def _revisions(dialect: str) -> str:

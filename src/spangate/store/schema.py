@@ -1,6 +1,6 @@
 """The tables as they are at the newest revision. `ddl.py` fails the build where the migrations say otherwise.
 
-Management rows (secrets to endpoint_bindings) hold times in milliseconds, as MLflow does; ledger rows in
+Management rows (secrets to calibrations) hold times in milliseconds, as MLflow does; ledger rows in
 nanoseconds, in columns that say so. The ledger has no foreign keys: it is the bill, and outlives what it names.
 """
 
@@ -170,6 +170,100 @@ endpoint_bindings = Table(
     **TABLE,
 )
 
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", Id(), primary_key=True),
+    Column("name", Words(255), nullable=False),
+    Column("digest", Id(), nullable=False),  # HMAC-SHA-256 of the key under the pepper, in hex
+    Column("hint", Id(16), nullable=False),  # how the key begins and ends: enough for its owner to tell it from others
+    Column("role", Id(16), nullable=False),
+    Column("scopes", Prose(), nullable=False),  # JSON list: what it may do beyond calling
+    Column("endpoints", Prose()),  # JSON list of endpoint ids; null: all
+    Column("experiments", Prose()),  # JSON list of experiment ids; null: all
+    Column("owner", Words(255)),
+    Column("team", Words(255)),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    Column("last_used_at", BigInteger),  # ms; moved by the drain
+    Column("created_at", BigInteger, nullable=False),
+    Column("created_by", Words(255)),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("updated_by", Words(255)),
+    UniqueConstraint("name"),
+    UniqueConstraint("digest"),
+    **TABLE,
+)
+
+api_key_tags = Table(
+    "api_key_tags",
+    metadata,
+    Column("key_id", Id(), ForeignKey("api_keys.key_id", ondelete="CASCADE"), primary_key=True),
+    Column("key", Words(250), primary_key=True),
+    Column("value", Words(255), nullable=False),
+    **TABLE,
+)
+
+# ---------------------------------------------------------------- the price book
+
+# One row a price that was in force for a time. A row is never changed but for the end of its time.
+prices = Table(
+    "prices",
+    metadata,
+    Column("price_id", Id(), primary_key=True),
+    Column("provider", Id(), nullable=False),  # the price book's own id of it: names.prices of a catalogue row
+    Column("model", Words(256), nullable=False),  # the book's name of it; which names a provider uses for it, the document says
+    Column("effective_from", BigInteger),  # ms; null: since ever
+    Column("effective_to", BigInteger),  # ms, the first moment that it is not in force any more; null: it is
+    Column("source", Id(), nullable=False),
+    Column("retrieved_at", BigInteger, nullable=False),
+    Column("document", Prose(), nullable=False),  # JSON of prices.book.Price
+    Index(None, "provider", "model"),
+    **TABLE,
+)
+
+price_overrides = Table(
+    "price_overrides",
+    metadata,
+    Column("override_id", Id(), primary_key=True),
+    Column("name", Words(255), nullable=False),
+    Column("effective_from", BigInteger),
+    Column("effective_to", BigInteger),
+    Column("document", Prose(), nullable=False),  # JSON of prices.book.Override
+    Column("created_at", BigInteger, nullable=False),
+    Column("created_by", Words(255)),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("updated_by", Words(255)),
+    UniqueConstraint("name"),
+    **TABLE,
+)
+
+# Months whose bill stands: nothing in them is priced anew.
+closed_months = Table(
+    "closed_months",
+    metadata,
+    Column("month", Id(7), primary_key=True),  # 2026-11, in UTC
+    Column("closed_at", BigInteger, nullable=False),
+    Column("closed_by", Words(255)),
+    Column("document", Prose(), nullable=False),  # JSON: what it came to
+    **TABLE,
+)
+
+# Characters a token, as reported calls had them. What nobody reported is estimated with these.
+calibrations = Table(
+    "calibrations",
+    metadata,
+    Column("provider", Id(), primary_key=True),
+    Column("model", Words(256), primary_key=True),
+    Column("input_characters", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_characters", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("samples", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    **TABLE,
+)
+
 # ---------------------------------------------------------------- the ledger: small, permanent
 
 calls = Table(
@@ -196,6 +290,13 @@ calls = Table(
     Column("fault_kind", Id()),
     Column("fault_message", Words(1000)),
     Column("attempts", Integer, nullable=False),
+    Column("owner", Words(255)),  # of the key, as it was then
+    Column("team", Words(255)),
+    Column("input_tokens", BigInteger),  # sums over the attempts; null: none of them says
+    Column("output_tokens", BigInteger),
+    Column("cost_pico", BigInteger),  # picodollars, over the attempts that have a price; null: none has
+    Column("unpriced", Integer),  # attempts with tokens and no price. null: written before there were prices, and not accounted yet
+    Column("estimated", Integer),  # attempts whose tokens we estimated
     Index(None, "received_ns", "call_id"),
     **TABLE,
 )
@@ -236,6 +337,10 @@ attempts = Table(
     Column("image_input_tokens", BigInteger),
     Column("image_output_tokens", BigInteger),
     Column("service_tier", Words(255)),  # the provider's own word
+    Column("price_id", Id()),  # null: no price is known
+    Column("input_cost_pico", BigInteger),  # picodollars
+    Column("output_cost_pico", BigInteger),
+    Column("cost_pico", BigInteger),  # the two together
     **TABLE,
 )
 
@@ -272,7 +377,11 @@ traces = Table(
     Column("request_type", Id()),
     Column("caller", Words(255)),
     Column("exchange", Bytes(), nullable=False),  # msgpack, see packing.py
+    Column("session_id", Words(255)),  # the conversation that it is a part of, if its client says
+    Column("user_id", Words(255)),  # whom the client calls for, if it says
     Index(None, "experiment_id", "request_time_ms", "trace_id"),
+    Index(None, "session_id", "request_time_ms"),
+    Index(None, "user_id", "request_time_ms"),
     **TABLE,
 )
 
@@ -303,6 +412,62 @@ contents = Table(
     Column("response", Bytes()),
     Column("request_truncated", Boolean, nullable=False),
     Column("response_truncated", Boolean, nullable=False),
+    **TABLE,
+)
+
+# ---------------------------------------------------------------- rollups: what the ledger adds up to, kept with it
+
+# What sums are told apart by. "" where there is none: so that equal ones are equal on every database.
+usage_dimensions = Table(
+    "usage_dimensions",
+    metadata,
+    Column("dimension_id", Id(32), primary_key=True),  # a digest of the rest
+    Column("endpoint_id", Id(), nullable=False),
+    Column("endpoint", Words(255), nullable=False),
+    Column("provider", Id(), nullable=False),
+    Column("model", Words(256), nullable=False),  # the provider's name of it
+    Column("key_id", Id(), nullable=False),
+    Column("key_name", Words(255), nullable=False),
+    Column("owner", Words(255), nullable=False),
+    Column("team", Words(255), nullable=False),
+    Column("status", Id(16), nullable=False),  # of the call where calls are counted, of the attempt where attempts are
+    Column("price_id", Id(), nullable=False),
+    **TABLE,
+)
+
+usage_rollups = Table(
+    "usage_rollups",
+    metadata,
+    Column("width", Integer, primary_key=True, autoincrement=False),  # s that a bucket lasts: 900, 3600 or 86400
+    Column("bucket", BigInteger, primary_key=True, autoincrement=False),  # ms at which it begins, a multiple of its width since 1970
+    Column("dimension_id", Id(32), primary_key=True),
+    Column("calls", BigInteger, nullable=False),
+    Column("attempts", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cache_read_tokens", BigInteger, nullable=False),
+    Column("cache_write_tokens", BigInteger, nullable=False),
+    Column("cache_write_5m_tokens", BigInteger, nullable=False),
+    Column("cache_write_1h_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("audio_input_tokens", BigInteger, nullable=False),
+    Column("audio_output_tokens", BigInteger, nullable=False),
+    Column("image_input_tokens", BigInteger, nullable=False),
+    Column("image_output_tokens", BigInteger, nullable=False),
+    Column("unpriced_attempts", BigInteger, nullable=False),  # with tokens, and no price
+    Column("unpriced_input_tokens", BigInteger, nullable=False),
+    Column("unpriced_output_tokens", BigInteger, nullable=False),
+    Column("estimated_attempts", BigInteger, nullable=False),
+    Column("estimated_input_tokens", BigInteger, nullable=False),
+    Column("estimated_output_tokens", BigInteger, nullable=False),
+    Column("unknown_attempts", BigInteger, nullable=False),  # that reached a provider, and nobody knows their tokens
+    # Cost is cut in two, so that no sum of it overflows: whole microdollars, and the picodollars beyond them.
+    Column("cost_micro", BigInteger, nullable=False),
+    Column("cost_rest", BigInteger, nullable=False),
+    Column("duration_ms", BigInteger, nullable=False),  # sums, of the calls that are in the histograms
+    Column("first_token_ms", BigInteger, nullable=False),
+    Column("durations", Bytes(), nullable=False),  # histograms of the calls: see histogram.py
+    Column("first_tokens", Bytes(), nullable=False),
     **TABLE,
 )
 

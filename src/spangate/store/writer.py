@@ -227,6 +227,13 @@ def _call(process_id: str, exchange: Exchange, experiment: int | None) -> tuple[
         None if fault is None else limits.kept(fault.kind, 64),
         None if fault is None else limits.kept(fault.message, 1_000),
         len(exchange.attempts),
+        limits.kept(exchange.owner, limits.NAME),
+        limits.kept(exchange.team, limits.NAME),
+        None,
+        None,
+        None,
+        None,
+        None,
     )
 
 
@@ -266,6 +273,10 @@ def _attempt(call_id: str, attempt: AttemptRecord) -> tuple[Any, ...]:
         usage.image_input,
         usage.image_output,
         limits.kept(attempt.service_tier, 255),
+        None,
+        None,
+        None,
+        None,
     )
 
 
@@ -284,6 +295,8 @@ def _trace(trace_id: str, experiment: int, exchange: Exchange, entry: TraceEntry
         limits.kept(exchange.request_type, 64),
         limits.kept(exchange.agent, limits.NAME),
         packed_exchange(exchange),
+        limits.kept(exchange.session_id, limits.NAME),
+        limits.kept(exchange.user_id, limits.NAME),
     )
 
 

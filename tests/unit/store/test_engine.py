@@ -18,6 +18,8 @@ SECRET = "DROP-THE-ROW-0123456789"  # stands for what a statement may hold and a
 
 Open = Callable[..., Database]
 
+EVERY = ["0001", "0002", "0003", "0004"]
+
 
 def secret_row(secret_id: str, **changes: object) -> dict[str, object]:
     row: dict[str, object] = {"secret_id": secret_id, "name": secret_id, "sealed": b"x", "masked_values": "{}", "auth_config": "{}"}
@@ -134,10 +136,10 @@ def test_a_rolled_back_change_is_not_counted(database: Database) -> None:
 def test_upgrade_goes_through_each_revision_once(open_database: Open) -> None:
     database = open_database()
     assert database.current() is None
-    assert database.upgrade() == ["0001", "0002", "0003"]
-    assert database.current() == "0003"
+    assert database.upgrade() == EVERY
+    assert database.current() == EVERY[-1]
     assert database.upgrade() == []
-    assert database.check() == Check(dialect=database.dialect, revision="0003", head="0003")
+    assert database.check() == Check(dialect=database.dialect, revision=EVERY[-1], head=EVERY[-1])
     assert database.check().ok
 
 
@@ -152,14 +154,14 @@ def test_a_start_on_tables_that_are_there_does_without_alembic(tmp_path: Path) -
     )
     run = [sys.executable, "-c", script, f"sqlite:///{tmp_path}/store.db"]
     said = [subprocess.run(run, capture_output=True, text=True, check=True).stdout for _ in range(2)]
-    assert said == ["['0001', '0002', '0003'] True\n", "[] False\n"]
+    assert said == [f"{EVERY} True\n", "[] False\n"]
 
 
 def test_an_older_database_is_not_ok(open_database: Open) -> None:
     database = open_database()
     assert not database.check().ok
     database.upgrade("0001")
-    assert database.check() == Check(dialect=database.dialect, revision="0001", head="0003")
+    assert database.check() == Check(dialect=database.dialect, revision="0001", head=EVERY[-1])
     assert not database.check().ok
 
 
@@ -185,7 +187,7 @@ def test_usage_tracking_comes_to_endpoints_that_are_there(open_database: Open) -
         ).all() == [("old", False, None)]
         assert connection.execute(sa.select(schema.endpoint_models.c.mapping_id, schema.endpoint_models.c.weight)).all() == [("m-1", 0.25)]
         assert connection.execute(sa.select(schema.endpoint_tags)).all() == [("e-1", "team", "search")]
-    assert database.check() == Check(dialect=database.dialect, revision="0002", head="0003")
+    assert database.check() == Check(dialect=database.dialect, revision="0002", head=EVERY[-1])
 
 
 def test_settings_and_new_counts_come_to_rows_that_are_there(open_database: Open) -> None:
@@ -201,7 +203,7 @@ def test_settings_and_new_counts_come_to_rows_that_are_there(open_database: Open
             "INSERT INTO attempts (call_id, attempt_no, provider, model, format, started_ns, status, response_id, input_tokens, provenance)"
             " VALUES ('c-1', 1, 'openai', 'gpt', 'openai.responses', 5, 'ok', 'resp_1', 11, 'reported')"
         )
-    assert database.upgrade() == ["0003"]
+    assert database.upgrade() == EVERY[2:]
     columns, counts = schema.endpoints.c, schema.attempts.c
     with database.read() as connection:
         assert connection.execute(sa.select(columns.name, columns.usage_tracking, columns.experiment_id, columns.settings)).all() == [
@@ -230,7 +232,7 @@ def test_two_runners_upgrade_one_database(open_database: Open) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(step for steps in done for step in steps) == ["0001", "0002", "0003"]
+    assert sorted(step for steps in done for step in steps) == EVERY
     assert len(done) == 4
     assert first.check().ok
 

@@ -52,6 +52,77 @@ CREATE TABLE endpoints (
 	CONSTRAINT uq_endpoints_name UNIQUE (name)
 );
 
+CREATE TABLE api_keys (
+	key_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	name NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	digest VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	hint VARCHAR(16) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	role VARCHAR(16) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	scopes NVARCHAR(max) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	endpoints NVARCHAR(max) COLLATE Latin1_General_100_BIN2 NULL,
+	experiments NVARCHAR(max) COLLATE Latin1_General_100_BIN2 NULL,
+	owner NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+	team NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+	expires_at BIGINT NULL,
+	revoked_at BIGINT NULL,
+	last_used_at BIGINT NULL,
+	created_at BIGINT NOT NULL,
+	created_by NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+	updated_at BIGINT NOT NULL,
+	updated_by NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+	CONSTRAINT pk_api_keys PRIMARY KEY (key_id),
+	CONSTRAINT uq_api_keys_name UNIQUE (name),
+	CONSTRAINT uq_api_keys_digest UNIQUE (digest)
+);
+
+CREATE TABLE prices (
+	price_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	provider VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	model NVARCHAR(256) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	effective_from BIGINT NULL,
+	effective_to BIGINT NULL,
+	source VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	retrieved_at BIGINT NOT NULL,
+	document NVARCHAR(max) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	CONSTRAINT pk_prices PRIMARY KEY (price_id)
+);
+
+CREATE INDEX ix_prices_provider_model ON prices (provider, model);
+
+CREATE TABLE price_overrides (
+	override_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	name NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	effective_from BIGINT NULL,
+	effective_to BIGINT NULL,
+	document NVARCHAR(max) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	created_at BIGINT NOT NULL,
+	created_by NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+	updated_at BIGINT NOT NULL,
+	updated_by NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+	CONSTRAINT pk_price_overrides PRIMARY KEY (override_id),
+	CONSTRAINT uq_price_overrides_name UNIQUE (name)
+);
+
+CREATE TABLE closed_months (
+	month VARCHAR(7) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	closed_at BIGINT NOT NULL,
+	closed_by NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+	document NVARCHAR(max) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	CONSTRAINT pk_closed_months PRIMARY KEY (month)
+);
+
+CREATE TABLE calibrations (
+	provider VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	model NVARCHAR(256) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	input_characters BIGINT NOT NULL,
+	input_tokens BIGINT NOT NULL,
+	output_characters BIGINT NOT NULL,
+	output_tokens BIGINT NOT NULL,
+	samples BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_calibrations PRIMARY KEY (provider, model)
+);
+
 CREATE TABLE calls (
 	call_id VARCHAR(36) COLLATE Latin1_General_100_BIN2 NOT NULL,
 	process_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
@@ -74,6 +145,13 @@ CREATE TABLE calls (
 	fault_kind VARCHAR(64) COLLATE Latin1_General_100_BIN2 NULL,
 	fault_message NVARCHAR(1000) COLLATE Latin1_General_100_BIN2 NULL,
 	attempts INTEGER NOT NULL,
+	owner NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+	team NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+	input_tokens BIGINT NULL,
+	output_tokens BIGINT NULL,
+	cost_pico BIGINT NULL,
+	unpriced INTEGER NULL,
+	estimated INTEGER NULL,
 	CONSTRAINT pk_calls PRIMARY KEY (call_id)
 );
 
@@ -113,6 +191,10 @@ CREATE TABLE attempts (
 	image_input_tokens BIGINT NULL,
 	image_output_tokens BIGINT NULL,
 	service_tier NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+	price_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NULL,
+	input_cost_pico BIGINT NULL,
+	output_cost_pico BIGINT NULL,
+	cost_pico BIGINT NULL,
 	CONSTRAINT pk_attempts PRIMARY KEY (call_id, attempt_no)
 );
 
@@ -143,10 +225,16 @@ CREATE TABLE traces (
 	request_type VARCHAR(64) COLLATE Latin1_General_100_BIN2 NULL,
 	caller NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
 	exchange IMAGE NOT NULL,
+	session_id NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+	user_id NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
 	CONSTRAINT pk_traces PRIMARY KEY (trace_id)
 );
 
 CREATE INDEX ix_traces_experiment_id_request_time_ms_trace_id ON traces (experiment_id, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_session_id_request_time_ms ON traces (session_id, request_time_ms);
+
+CREATE INDEX ix_traces_user_id_request_time_ms ON traces (user_id, request_time_ms);
 
 CREATE TABLE trace_tags (
 	trace_id VARCHAR(36) COLLATE Latin1_General_100_BIN2 NOT NULL,
@@ -169,6 +257,54 @@ CREATE TABLE contents (
 	request_truncated BIT NOT NULL,
 	response_truncated BIT NOT NULL,
 	CONSTRAINT pk_contents PRIMARY KEY (trace_id)
+);
+
+CREATE TABLE usage_dimensions (
+	dimension_id VARCHAR(32) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	endpoint_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	endpoint NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	provider VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	model NVARCHAR(256) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	key_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	key_name NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	owner NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	team NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	status VARCHAR(16) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	price_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	CONSTRAINT pk_usage_dimensions PRIMARY KEY (dimension_id)
+);
+
+CREATE TABLE usage_rollups (
+	width INTEGER NOT NULL,
+	bucket BIGINT NOT NULL,
+	dimension_id VARCHAR(32) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	calls BIGINT NOT NULL,
+	attempts BIGINT NOT NULL,
+	input_tokens BIGINT NOT NULL,
+	output_tokens BIGINT NOT NULL,
+	cache_read_tokens BIGINT NOT NULL,
+	cache_write_tokens BIGINT NOT NULL,
+	cache_write_5m_tokens BIGINT NOT NULL,
+	cache_write_1h_tokens BIGINT NOT NULL,
+	reasoning_tokens BIGINT NOT NULL,
+	audio_input_tokens BIGINT NOT NULL,
+	audio_output_tokens BIGINT NOT NULL,
+	image_input_tokens BIGINT NOT NULL,
+	image_output_tokens BIGINT NOT NULL,
+	unpriced_attempts BIGINT NOT NULL,
+	unpriced_input_tokens BIGINT NOT NULL,
+	unpriced_output_tokens BIGINT NOT NULL,
+	estimated_attempts BIGINT NOT NULL,
+	estimated_input_tokens BIGINT NOT NULL,
+	estimated_output_tokens BIGINT NOT NULL,
+	unknown_attempts BIGINT NOT NULL,
+	cost_micro BIGINT NOT NULL,
+	cost_rest BIGINT NOT NULL,
+	duration_ms BIGINT NOT NULL,
+	first_token_ms BIGINT NOT NULL,
+	durations IMAGE NOT NULL,
+	first_tokens IMAGE NOT NULL,
+	CONSTRAINT pk_usage_rollups PRIMARY KEY (width, bucket, dimension_id)
 );
 
 CREATE TABLE journals (
@@ -257,6 +393,14 @@ CREATE TABLE endpoint_bindings (
 	updated_by NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
 	CONSTRAINT pk_endpoint_bindings PRIMARY KEY (endpoint_id, resource_type, resource_id),
 	CONSTRAINT fk_endpoint_bindings_endpoint_id FOREIGN KEY(endpoint_id) REFERENCES endpoints (endpoint_id) ON DELETE CASCADE
+);
+
+CREATE TABLE api_key_tags (
+	key_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	[key] NVARCHAR(250) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	value NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	CONSTRAINT pk_api_key_tags PRIMARY KEY (key_id, [key]),
+	CONSTRAINT fk_api_key_tags_key_id FOREIGN KEY(key_id) REFERENCES api_keys (key_id) ON DELETE CASCADE
 );
 
 CREATE TABLE endpoint_models (
@@ -640,5 +784,216 @@ CREATE INDEX ix_responses_made_at ON responses (made_at);
 GO
 
 UPDATE alembic_version SET version_num='0003' WHERE alembic_version.version_num = '0002';
+
+GO
+
+-- Running upgrade 0003 -> 0004
+
+CREATE TABLE api_keys (
+    key_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    name NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    digest VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    hint VARCHAR(16) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    role VARCHAR(16) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    scopes NVARCHAR(max) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    endpoints NVARCHAR(max) COLLATE Latin1_General_100_BIN2 NULL,
+    experiments NVARCHAR(max) COLLATE Latin1_General_100_BIN2 NULL,
+    owner NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+    team NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+    expires_at BIGINT NULL,
+    revoked_at BIGINT NULL,
+    last_used_at BIGINT NULL,
+    created_at BIGINT NOT NULL,
+    created_by NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+    updated_at BIGINT NOT NULL,
+    updated_by NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+    CONSTRAINT pk_api_keys PRIMARY KEY (key_id),
+    CONSTRAINT uq_api_keys_name UNIQUE (name),
+    CONSTRAINT uq_api_keys_digest UNIQUE (digest)
+);
+
+GO
+
+CREATE TABLE api_key_tags (
+    key_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    [key] NVARCHAR(250) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    value NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    CONSTRAINT pk_api_key_tags PRIMARY KEY (key_id, [key]),
+    CONSTRAINT fk_api_key_tags_key_id FOREIGN KEY(key_id) REFERENCES api_keys (key_id) ON DELETE CASCADE
+);
+
+GO
+
+CREATE TABLE prices (
+    price_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    provider VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    model NVARCHAR(256) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    effective_from BIGINT NULL,
+    effective_to BIGINT NULL,
+    source VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    retrieved_at BIGINT NOT NULL,
+    document NVARCHAR(max) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    CONSTRAINT pk_prices PRIMARY KEY (price_id)
+);
+
+GO
+
+CREATE INDEX ix_prices_provider_model ON prices (provider, model);
+
+GO
+
+CREATE TABLE price_overrides (
+    override_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    name NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    effective_from BIGINT NULL,
+    effective_to BIGINT NULL,
+    document NVARCHAR(max) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    created_at BIGINT NOT NULL,
+    created_by NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+    updated_at BIGINT NOT NULL,
+    updated_by NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+    CONSTRAINT pk_price_overrides PRIMARY KEY (override_id),
+    CONSTRAINT uq_price_overrides_name UNIQUE (name)
+);
+
+GO
+
+CREATE TABLE closed_months (
+    month VARCHAR(7) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    closed_at BIGINT NOT NULL,
+    closed_by NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+    document NVARCHAR(max) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    CONSTRAINT pk_closed_months PRIMARY KEY (month)
+);
+
+GO
+
+CREATE TABLE calibrations (
+    provider VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    model NVARCHAR(256) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    input_characters BIGINT NOT NULL,
+    input_tokens BIGINT NOT NULL,
+    output_characters BIGINT NOT NULL,
+    output_tokens BIGINT NOT NULL,
+    samples BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    CONSTRAINT pk_calibrations PRIMARY KEY (provider, model)
+);
+
+GO
+
+CREATE TABLE usage_dimensions (
+    dimension_id VARCHAR(32) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    endpoint_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    endpoint NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    provider VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    model NVARCHAR(256) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    key_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    key_name NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    owner NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    team NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    status VARCHAR(16) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    price_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    CONSTRAINT pk_usage_dimensions PRIMARY KEY (dimension_id)
+);
+
+GO
+
+CREATE TABLE usage_rollups (
+    width INTEGER NOT NULL,
+    bucket BIGINT NOT NULL,
+    dimension_id VARCHAR(32) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    calls BIGINT NOT NULL,
+    attempts BIGINT NOT NULL,
+    input_tokens BIGINT NOT NULL,
+    output_tokens BIGINT NOT NULL,
+    cache_read_tokens BIGINT NOT NULL,
+    cache_write_tokens BIGINT NOT NULL,
+    cache_write_5m_tokens BIGINT NOT NULL,
+    cache_write_1h_tokens BIGINT NOT NULL,
+    reasoning_tokens BIGINT NOT NULL,
+    audio_input_tokens BIGINT NOT NULL,
+    audio_output_tokens BIGINT NOT NULL,
+    image_input_tokens BIGINT NOT NULL,
+    image_output_tokens BIGINT NOT NULL,
+    unpriced_attempts BIGINT NOT NULL,
+    unpriced_input_tokens BIGINT NOT NULL,
+    unpriced_output_tokens BIGINT NOT NULL,
+    estimated_attempts BIGINT NOT NULL,
+    estimated_input_tokens BIGINT NOT NULL,
+    estimated_output_tokens BIGINT NOT NULL,
+    unknown_attempts BIGINT NOT NULL,
+    cost_micro BIGINT NOT NULL,
+    cost_rest BIGINT NOT NULL,
+    duration_ms BIGINT NOT NULL,
+    first_token_ms BIGINT NOT NULL,
+    durations IMAGE NOT NULL,
+    first_tokens IMAGE NOT NULL,
+    CONSTRAINT pk_usage_rollups PRIMARY KEY (width, bucket, dimension_id)
+);
+
+GO
+
+ALTER TABLE calls ADD owner NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL;
+
+GO
+
+ALTER TABLE calls ADD team NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL;
+
+GO
+
+ALTER TABLE calls ADD input_tokens BIGINT NULL;
+
+GO
+
+ALTER TABLE calls ADD output_tokens BIGINT NULL;
+
+GO
+
+ALTER TABLE calls ADD cost_pico BIGINT NULL;
+
+GO
+
+ALTER TABLE calls ADD unpriced INTEGER NULL;
+
+GO
+
+ALTER TABLE calls ADD estimated INTEGER NULL;
+
+GO
+
+ALTER TABLE attempts ADD price_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NULL;
+
+GO
+
+ALTER TABLE attempts ADD input_cost_pico BIGINT NULL;
+
+GO
+
+ALTER TABLE attempts ADD output_cost_pico BIGINT NULL;
+
+GO
+
+ALTER TABLE attempts ADD cost_pico BIGINT NULL;
+
+GO
+
+ALTER TABLE traces ADD session_id NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL;
+
+GO
+
+ALTER TABLE traces ADD user_id NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL;
+
+GO
+
+CREATE INDEX ix_traces_session_id_request_time_ms ON traces (session_id, request_time_ms);
+
+GO
+
+CREATE INDEX ix_traces_user_id_request_time_ms ON traces (user_id, request_time_ms);
+
+GO
+
+UPDATE alembic_version SET version_num='0004' WHERE alembic_version.version_num = '0003';
 
 GO

@@ -52,6 +52,77 @@ CREATE TABLE endpoints (
 	CONSTRAINT uq_endpoints_name UNIQUE (name)
 );
 
+CREATE TABLE api_keys (
+	key_id VARCHAR(64) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	digest VARCHAR(64) NOT NULL,
+	hint VARCHAR(16) NOT NULL,
+	role VARCHAR(16) NOT NULL,
+	scopes TEXT NOT NULL,
+	endpoints TEXT,
+	experiments TEXT,
+	owner VARCHAR(255),
+	team VARCHAR(255),
+	expires_at BIGINT,
+	revoked_at BIGINT,
+	last_used_at BIGINT,
+	created_at BIGINT NOT NULL,
+	created_by VARCHAR(255),
+	updated_at BIGINT NOT NULL,
+	updated_by VARCHAR(255),
+	CONSTRAINT pk_api_keys PRIMARY KEY (key_id),
+	CONSTRAINT uq_api_keys_name UNIQUE (name),
+	CONSTRAINT uq_api_keys_digest UNIQUE (digest)
+);
+
+CREATE TABLE prices (
+	price_id VARCHAR(64) NOT NULL,
+	provider VARCHAR(64) NOT NULL,
+	model VARCHAR(256) NOT NULL,
+	effective_from BIGINT,
+	effective_to BIGINT,
+	source VARCHAR(64) NOT NULL,
+	retrieved_at BIGINT NOT NULL,
+	document TEXT NOT NULL,
+	CONSTRAINT pk_prices PRIMARY KEY (price_id)
+);
+
+CREATE INDEX ix_prices_provider_model ON prices (provider, model);
+
+CREATE TABLE price_overrides (
+	override_id VARCHAR(64) NOT NULL,
+	name VARCHAR(255) NOT NULL,
+	effective_from BIGINT,
+	effective_to BIGINT,
+	document TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	created_by VARCHAR(255),
+	updated_at BIGINT NOT NULL,
+	updated_by VARCHAR(255),
+	CONSTRAINT pk_price_overrides PRIMARY KEY (override_id),
+	CONSTRAINT uq_price_overrides_name UNIQUE (name)
+);
+
+CREATE TABLE closed_months (
+	month VARCHAR(7) NOT NULL,
+	closed_at BIGINT NOT NULL,
+	closed_by VARCHAR(255),
+	document TEXT NOT NULL,
+	CONSTRAINT pk_closed_months PRIMARY KEY (month)
+);
+
+CREATE TABLE calibrations (
+	provider VARCHAR(64) NOT NULL,
+	model VARCHAR(256) NOT NULL,
+	input_characters BIGINT NOT NULL,
+	input_tokens BIGINT NOT NULL,
+	output_characters BIGINT NOT NULL,
+	output_tokens BIGINT NOT NULL,
+	samples BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_calibrations PRIMARY KEY (provider, model)
+);
+
 CREATE TABLE calls (
 	call_id VARCHAR(36) NOT NULL,
 	process_id VARCHAR(64) NOT NULL,
@@ -74,6 +145,13 @@ CREATE TABLE calls (
 	fault_kind VARCHAR(64),
 	fault_message VARCHAR(1000),
 	attempts INTEGER NOT NULL,
+	owner VARCHAR(255),
+	team VARCHAR(255),
+	input_tokens BIGINT,
+	output_tokens BIGINT,
+	cost_pico BIGINT,
+	unpriced INTEGER,
+	estimated INTEGER,
 	CONSTRAINT pk_calls PRIMARY KEY (call_id)
 );
 
@@ -113,6 +191,10 @@ CREATE TABLE attempts (
 	image_input_tokens BIGINT,
 	image_output_tokens BIGINT,
 	service_tier VARCHAR(255),
+	price_id VARCHAR(64),
+	input_cost_pico BIGINT,
+	output_cost_pico BIGINT,
+	cost_pico BIGINT,
 	CONSTRAINT pk_attempts PRIMARY KEY (call_id, attempt_no)
 );
 
@@ -143,10 +225,16 @@ CREATE TABLE traces (
 	request_type VARCHAR(64),
 	caller VARCHAR(255),
 	exchange BLOB NOT NULL,
+	session_id VARCHAR(255),
+	user_id VARCHAR(255),
 	CONSTRAINT pk_traces PRIMARY KEY (trace_id)
 );
 
 CREATE INDEX ix_traces_experiment_id_request_time_ms_trace_id ON traces (experiment_id, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_session_id_request_time_ms ON traces (session_id, request_time_ms);
+
+CREATE INDEX ix_traces_user_id_request_time_ms ON traces (user_id, request_time_ms);
 
 CREATE TABLE trace_tags (
 	trace_id VARCHAR(36) NOT NULL,
@@ -169,6 +257,54 @@ CREATE TABLE contents (
 	request_truncated BOOLEAN NOT NULL,
 	response_truncated BOOLEAN NOT NULL,
 	CONSTRAINT pk_contents PRIMARY KEY (trace_id)
+);
+
+CREATE TABLE usage_dimensions (
+	dimension_id VARCHAR(32) NOT NULL,
+	endpoint_id VARCHAR(64) NOT NULL,
+	endpoint VARCHAR(255) NOT NULL,
+	provider VARCHAR(64) NOT NULL,
+	model VARCHAR(256) NOT NULL,
+	key_id VARCHAR(64) NOT NULL,
+	key_name VARCHAR(255) NOT NULL,
+	owner VARCHAR(255) NOT NULL,
+	team VARCHAR(255) NOT NULL,
+	status VARCHAR(16) NOT NULL,
+	price_id VARCHAR(64) NOT NULL,
+	CONSTRAINT pk_usage_dimensions PRIMARY KEY (dimension_id)
+);
+
+CREATE TABLE usage_rollups (
+	width INTEGER NOT NULL,
+	bucket BIGINT NOT NULL,
+	dimension_id VARCHAR(32) NOT NULL,
+	calls BIGINT NOT NULL,
+	attempts BIGINT NOT NULL,
+	input_tokens BIGINT NOT NULL,
+	output_tokens BIGINT NOT NULL,
+	cache_read_tokens BIGINT NOT NULL,
+	cache_write_tokens BIGINT NOT NULL,
+	cache_write_5m_tokens BIGINT NOT NULL,
+	cache_write_1h_tokens BIGINT NOT NULL,
+	reasoning_tokens BIGINT NOT NULL,
+	audio_input_tokens BIGINT NOT NULL,
+	audio_output_tokens BIGINT NOT NULL,
+	image_input_tokens BIGINT NOT NULL,
+	image_output_tokens BIGINT NOT NULL,
+	unpriced_attempts BIGINT NOT NULL,
+	unpriced_input_tokens BIGINT NOT NULL,
+	unpriced_output_tokens BIGINT NOT NULL,
+	estimated_attempts BIGINT NOT NULL,
+	estimated_input_tokens BIGINT NOT NULL,
+	estimated_output_tokens BIGINT NOT NULL,
+	unknown_attempts BIGINT NOT NULL,
+	cost_micro BIGINT NOT NULL,
+	cost_rest BIGINT NOT NULL,
+	duration_ms BIGINT NOT NULL,
+	first_token_ms BIGINT NOT NULL,
+	durations BLOB NOT NULL,
+	first_tokens BLOB NOT NULL,
+	CONSTRAINT pk_usage_rollups PRIMARY KEY (width, bucket, dimension_id)
 );
 
 CREATE TABLE journals (
@@ -257,6 +393,14 @@ CREATE TABLE endpoint_bindings (
 	updated_by VARCHAR(255),
 	CONSTRAINT pk_endpoint_bindings PRIMARY KEY (endpoint_id, resource_type, resource_id),
 	CONSTRAINT fk_endpoint_bindings_endpoint_id FOREIGN KEY(endpoint_id) REFERENCES endpoints (endpoint_id) ON DELETE CASCADE
+);
+
+CREATE TABLE api_key_tags (
+	key_id VARCHAR(64) NOT NULL,
+	"key" VARCHAR(250) NOT NULL,
+	value VARCHAR(255) NOT NULL,
+	CONSTRAINT pk_api_key_tags PRIMARY KEY (key_id, "key"),
+	CONSTRAINT fk_api_key_tags_key_id FOREIGN KEY(key_id) REFERENCES api_keys (key_id) ON DELETE CASCADE
 );
 
 CREATE TABLE endpoint_models (
@@ -572,3 +716,164 @@ CREATE TABLE responses (
 CREATE INDEX ix_responses_made_at ON responses (made_at);
 
 UPDATE alembic_version SET version_num='0003' WHERE alembic_version.version_num = '0002';
+
+-- Running upgrade 0003 -> 0004
+
+CREATE TABLE api_keys (
+    key_id VARCHAR(64) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    digest VARCHAR(64) NOT NULL,
+    hint VARCHAR(16) NOT NULL,
+    role VARCHAR(16) NOT NULL,
+    scopes TEXT NOT NULL,
+    endpoints TEXT,
+    experiments TEXT,
+    owner VARCHAR(255),
+    team VARCHAR(255),
+    expires_at BIGINT,
+    revoked_at BIGINT,
+    last_used_at BIGINT,
+    created_at BIGINT NOT NULL,
+    created_by VARCHAR(255),
+    updated_at BIGINT NOT NULL,
+    updated_by VARCHAR(255),
+    CONSTRAINT pk_api_keys PRIMARY KEY (key_id),
+    CONSTRAINT uq_api_keys_name UNIQUE (name),
+    CONSTRAINT uq_api_keys_digest UNIQUE (digest)
+);
+
+CREATE TABLE api_key_tags (
+    key_id VARCHAR(64) NOT NULL,
+    "key" VARCHAR(250) NOT NULL,
+    value VARCHAR(255) NOT NULL,
+    CONSTRAINT pk_api_key_tags PRIMARY KEY (key_id, "key"),
+    CONSTRAINT fk_api_key_tags_key_id FOREIGN KEY(key_id) REFERENCES api_keys (key_id) ON DELETE CASCADE
+);
+
+CREATE TABLE prices (
+    price_id VARCHAR(64) NOT NULL,
+    provider VARCHAR(64) NOT NULL,
+    model VARCHAR(256) NOT NULL,
+    effective_from BIGINT,
+    effective_to BIGINT,
+    source VARCHAR(64) NOT NULL,
+    retrieved_at BIGINT NOT NULL,
+    document TEXT NOT NULL,
+    CONSTRAINT pk_prices PRIMARY KEY (price_id)
+);
+
+CREATE INDEX ix_prices_provider_model ON prices (provider, model);
+
+CREATE TABLE price_overrides (
+    override_id VARCHAR(64) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    effective_from BIGINT,
+    effective_to BIGINT,
+    document TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    created_by VARCHAR(255),
+    updated_at BIGINT NOT NULL,
+    updated_by VARCHAR(255),
+    CONSTRAINT pk_price_overrides PRIMARY KEY (override_id),
+    CONSTRAINT uq_price_overrides_name UNIQUE (name)
+);
+
+CREATE TABLE closed_months (
+    month VARCHAR(7) NOT NULL,
+    closed_at BIGINT NOT NULL,
+    closed_by VARCHAR(255),
+    document TEXT NOT NULL,
+    CONSTRAINT pk_closed_months PRIMARY KEY (month)
+);
+
+CREATE TABLE calibrations (
+    provider VARCHAR(64) NOT NULL,
+    model VARCHAR(256) NOT NULL,
+    input_characters BIGINT NOT NULL,
+    input_tokens BIGINT NOT NULL,
+    output_characters BIGINT NOT NULL,
+    output_tokens BIGINT NOT NULL,
+    samples BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    CONSTRAINT pk_calibrations PRIMARY KEY (provider, model)
+);
+
+CREATE TABLE usage_dimensions (
+    dimension_id VARCHAR(32) NOT NULL,
+    endpoint_id VARCHAR(64) NOT NULL,
+    endpoint VARCHAR(255) NOT NULL,
+    provider VARCHAR(64) NOT NULL,
+    model VARCHAR(256) NOT NULL,
+    key_id VARCHAR(64) NOT NULL,
+    key_name VARCHAR(255) NOT NULL,
+    owner VARCHAR(255) NOT NULL,
+    team VARCHAR(255) NOT NULL,
+    status VARCHAR(16) NOT NULL,
+    price_id VARCHAR(64) NOT NULL,
+    CONSTRAINT pk_usage_dimensions PRIMARY KEY (dimension_id)
+);
+
+CREATE TABLE usage_rollups (
+    width INTEGER NOT NULL,
+    bucket BIGINT NOT NULL,
+    dimension_id VARCHAR(32) NOT NULL,
+    calls BIGINT NOT NULL,
+    attempts BIGINT NOT NULL,
+    input_tokens BIGINT NOT NULL,
+    output_tokens BIGINT NOT NULL,
+    cache_read_tokens BIGINT NOT NULL,
+    cache_write_tokens BIGINT NOT NULL,
+    cache_write_5m_tokens BIGINT NOT NULL,
+    cache_write_1h_tokens BIGINT NOT NULL,
+    reasoning_tokens BIGINT NOT NULL,
+    audio_input_tokens BIGINT NOT NULL,
+    audio_output_tokens BIGINT NOT NULL,
+    image_input_tokens BIGINT NOT NULL,
+    image_output_tokens BIGINT NOT NULL,
+    unpriced_attempts BIGINT NOT NULL,
+    unpriced_input_tokens BIGINT NOT NULL,
+    unpriced_output_tokens BIGINT NOT NULL,
+    estimated_attempts BIGINT NOT NULL,
+    estimated_input_tokens BIGINT NOT NULL,
+    estimated_output_tokens BIGINT NOT NULL,
+    unknown_attempts BIGINT NOT NULL,
+    cost_micro BIGINT NOT NULL,
+    cost_rest BIGINT NOT NULL,
+    duration_ms BIGINT NOT NULL,
+    first_token_ms BIGINT NOT NULL,
+    durations BLOB NOT NULL,
+    first_tokens BLOB NOT NULL,
+    CONSTRAINT pk_usage_rollups PRIMARY KEY (width, bucket, dimension_id)
+);
+
+ALTER TABLE calls ADD COLUMN owner VARCHAR(255);
+
+ALTER TABLE calls ADD COLUMN team VARCHAR(255);
+
+ALTER TABLE calls ADD COLUMN input_tokens BIGINT;
+
+ALTER TABLE calls ADD COLUMN output_tokens BIGINT;
+
+ALTER TABLE calls ADD COLUMN cost_pico BIGINT;
+
+ALTER TABLE calls ADD COLUMN unpriced INTEGER;
+
+ALTER TABLE calls ADD COLUMN estimated INTEGER;
+
+ALTER TABLE attempts ADD COLUMN price_id VARCHAR(64);
+
+ALTER TABLE attempts ADD COLUMN input_cost_pico BIGINT;
+
+ALTER TABLE attempts ADD COLUMN output_cost_pico BIGINT;
+
+ALTER TABLE attempts ADD COLUMN cost_pico BIGINT;
+
+ALTER TABLE traces ADD COLUMN session_id VARCHAR(255);
+
+ALTER TABLE traces ADD COLUMN user_id VARCHAR(255);
+
+CREATE INDEX ix_traces_session_id_request_time_ms ON traces (session_id, request_time_ms);
+
+CREATE INDEX ix_traces_user_id_request_time_ms ON traces (user_id, request_time_ms);
+
+UPDATE alembic_version SET version_num='0004' WHERE alembic_version.version_num = '0003';

@@ -18,34 +18,16 @@ import httpx
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from .base import OWN, Known
+from .base import ClientError as ClientError
+from .base import Refused as Refused
+from .base import Unreachable as Unreachable
+
 GATEWAY = "/api/3.0/mlflow/gateway"
 EXPERIMENTS = "/api/2.0/mlflow/experiments"
 TRACES = "/api/3.0/mlflow/traces"
-OWN = "/api/v1"
 
 T = TypeVar("T")
-
-
-class ClientError(Exception):
-    """The call did not do what was asked. Says why in words for a person."""
-
-
-class Unreachable(ClientError):
-    """No answer, or none that a gateway gives."""
-
-
-class Refused(ClientError):
-    """The gateway said no."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-
-
-class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """A noun as the server tells it; fields that this client does not know are left out."""
 
 
 class Secret(Known, frozen=True, kw_only=True):
