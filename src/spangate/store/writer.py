@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from ..exchange import AttemptRecord, Begun, Content, Exchange, Fault, JournalRecord, ProcessPosition, Resumed, Status, TraceEntry
 from . import experiments, limits, paging, responses, schema
+from .accounts import CostOf, unpriced
 from .bulk import Rows
 from .engine import Database
 from .faults import AlreadyExists
@@ -42,10 +43,12 @@ class LedgerSink:
         database: Database,
         trace_row: Callable[[Exchange, Content | None], TraceEntry],
         *,
+        cost_of: CostOf = unpriced,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._database = database
         self._trace_row = trace_row
+        self._cost_of = cost_of
         self._clock = clock
 
     def positions(self) -> dict[str, ProcessPosition]:
