@@ -15,6 +15,7 @@ class Billed(msgspec.Struct, frozen=True, kw_only=True):
     model: str  # that was asked for
     response_model: str | None = None  # that answered, in the provider's words
     service_tier: str | None = None  # the provider's own word
+    batch: bool = False
     endpoint_id: str | None = None
     secret_id: str | None = None
     usage: Usage = Usage()
@@ -30,3 +31,10 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def total(self) -> int:
         return self.input + self.output
+
+
+def usd(pico: int) -> str:
+    """Dollars, exactly: a decimal without exponent or spare zeros. 1_250_000 → "0.00000125"."""
+    whole, rest = divmod(abs(pico), PICO)
+    decimals = f".{rest:012d}".rstrip("0").rstrip(".")
+    return f"{'-' if pico < 0 else ''}{whole}{decimals}"
