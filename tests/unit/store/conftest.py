@@ -1,45 +1,110 @@
-"""Each test of the store that takes `database` runs on SQLite and on PostgreSQL, on tables of its own."""
+"""Each test of the store that takes `database` runs on SQLite, PostgreSQL and MariaDB, on tables of its own."""
 
 import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import psycopg
+import pymysql
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 
 from spangate.store.engine import Database
 from spangate.store.schema import metadata
 
 POSTGRES = os.environ.get("SPANGATE_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
-DIALECTS = ("sqlite", "postgresql")
+MARIADB = os.environ.get("SPANGATE_TEST_MARIADB", "mysql+pymysql://root@127.0.0.1:3306/")
+DIALECTS = ("sqlite", "postgresql", "mariadb")
 
 
-class Server:
-    """A PostgreSQL server on which we may make databases, of names that no other run uses."""
+class Server(Protocol):
+    """A database server on which we may make databases, of names that no other run uses."""
 
+    url: URL
+
+    def run(self, statement: str) -> list[str]:
+        """What the first column says."""
+        ...
+
+    def databases(self, prefix: str) -> list[str]: ...
+
+    def drop(self, name: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Postgres:
     def __init__(self) -> None:
-        self._url = make_url(POSTGRES)
+        self.url = make_url(POSTGRES)
+        self._admin = psycopg.connect(
+            host=self.url.host,
+            port=self.url.port,
+            user=self.url.username,
+            password=self.url.password,
+            dbname=self.url.database,
+            autocommit=True,
+            connect_timeout=5,
+        )
+
+    def run(self, statement: str) -> list[str]:
+        done = self._admin.execute(statement.encode())
+        return [row[0] for row in done.fetchall()] if done.description else []
+
+    def databases(self, prefix: str) -> list[str]:
+        return self.run(f"SELECT datname FROM pg_database WHERE starts_with(datname, '{prefix}')")
+
+    def drop(self, name: str) -> None:
+        self.run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def close(self) -> None:
+        self._admin.close()
+
+
+class MariaDB:
+    def __init__(self) -> None:
+        self.url = make_url(MARIADB).set(drivername="mysql+pymysql")
+        self._admin = pymysql.connect(
+            host=self.url.host,
+            port=self.url.port or 3306,
+            user=self.url.username,
+            password=self.url.password or "",
+            autocommit=True,
+            connect_timeout=5,
+        )
+
+    def run(self, statement: str) -> list[str]:
+        with self._admin.cursor() as cursor:
+            cursor.execute(statement)
+            return [row[0] for row in cursor.fetchall()]
+
+    def databases(self, prefix: str) -> list[str]:
+        return [name for name in self.run("SHOW DATABASES") if name.startswith(prefix)]
+
+    def drop(self, name: str) -> None:
+        self.run(f"DROP DATABASE IF EXISTS `{name}`")
+
+    def close(self) -> None:
+        self._admin.close()
+
+
+class Databases:
+    """Those that this run made on one server."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
         self._prefix = f"spangate_store_{uuid.uuid4().hex[:8]}"
         self._made = 0
-        self._admin = psycopg.connect(
-            host=self._url.host,
-            port=self._url.port,
-            user=self._url.username,
-            password=self._url.password,
-            dbname=self._url.database,
-            autocommit=True,
-        )
         self._shared: str | None = None
 
     def fresh(self) -> str:
         """The URL of an empty database."""
         self._made += 1
         name = f"{self._prefix}_{self._made}"
-        self._admin.execute(f'CREATE DATABASE "{name}"')
-        return self._url.set(database=name).render_as_string(hide_password=False)
+        self._server.run(f"CREATE DATABASE {name}")
+        return self._server.url.set(database=name).render_as_string(hide_password=False)
 
     def shared(self) -> str:
         """The URL of a database at the newest revision. Who takes it leaves it `cleaned`: making one a test costs ten times that."""
@@ -51,26 +116,35 @@ class Server:
         return self._shared
 
     def drop(self, url: str) -> None:
-        self._admin.execute(f'DROP DATABASE IF EXISTS "{make_url(url).database}" WITH (FORCE)')
+        self._server.drop(make_url(url).database or "")
 
     def close(self) -> None:
-        names = self._admin.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", (self._prefix,)).fetchall()
-        for (name,) in names:
-            self._admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        self._admin.close()
+        for name in self._server.databases(self._prefix):
+            self._server.drop(name)
+        self._server.close()
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
+def _databases(connect: Callable[[], Server], what: str, variable: str) -> Iterator[Databases]:
     try:
-        server = Server()
-    except psycopg.OperationalError as fault:
-        said = f"no PostgreSQL at {make_url(POSTGRES)!r} (set SPANGATE_TEST_POSTGRES): {fault}"
+        server = connect()
+    except (psycopg.OperationalError, pymysql.err.OperationalError) as fault:
+        said = f"no {what} (set {variable}): {fault}"
         if os.environ.get("CI") == "true":
             pytest.fail(said)
         pytest.skip(said)
-    yield server
-    server.close()
+    databases = Databases(server)
+    yield databases
+    databases.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Databases]:
+    yield from _databases(Postgres, f"PostgreSQL at {make_url(POSTGRES)!r}", "SPANGATE_TEST_POSTGRES")
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Databases]:
+    yield from _databases(MariaDB, f"MariaDB at {make_url(MARIADB)!r}", "SPANGATE_TEST_MARIADB")
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +166,7 @@ def open_database(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) 
     """Opens an empty database, or with `url` one that is there."""
     opened: list[Database] = []
     made: list[str] = []
-    server: Server | None = request.getfixturevalue("server") if dialect == "postgresql" else None
+    server: Databases | None = None if dialect == "sqlite" else request.getfixturevalue(dialect)
 
     def open_(url: str | None = None) -> Database:
         if url is None:
@@ -112,8 +186,8 @@ def open_database(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) 
 @pytest.fixture
 def database(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A database at the newest revision, with nothing in it but what it must have."""
-    if dialect == "postgresql":
-        server: Server = request.getfixturevalue("server")
+    if dialect != "sqlite":
+        server: Databases = request.getfixturevalue(dialect)
         database = Database(server.shared())
         yield database
         cleaned(database)
