@@ -13,9 +13,16 @@ from .schema import metadata
 
 def drift(connection: Connection) -> Iterator[str]:
     """One line for each difference."""
-    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+    # MySQL shows a default of false as 0, in which Alembic sees another one.
+    defaults = _same_default if connection.dialect.name == "mysql" else True
+    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": defaults})
     for difference in compare_metadata(context, metadata):
         yield _said(difference)
+
+
+def _same_default(_: Any, __: Any, ___: Any, shown: str | None, ____: Any, declared: str | None) -> bool | None:
+    """Whether the two differ, or None: Alembic is to look."""
+    return False if (shown, declared) == ("0", "false") else None
 
 
 def _said(difference: Any) -> str:
