@@ -1,110 +1,120 @@
 """The price book: what was in force when, for whom. What it does not know, it does not price."""
 
-import hashlib
-from decimal import Decimal
-from typing import Annotated
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+from types import MappingProxyType
 
 import msgspec
 
-from .match import Match
+from .cost import Billed, Cost, cost
 from .rates import Class, Rate, Rates, Tier
+from .rows import Hours, Override, Price
+from .shelf import Shelf
 
-__all__ = ["Class", "Hours", "Match", "Override", "Price", "Rate", "Rates", "Tier"]
+__all__ = ["Book", "Class", "Hours", "Override", "Price", "Rate", "Rates", "Terms", "Tier"]
 
-DAY = 86_400_000  # ms
-
-Moment = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]  # ms since 1970, UTC
+REMEMBERED = 4096  # kinds of calls; ~1 KB each
 
 
-class Hours(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A time of day with rates of its own, each day anew. May reach over midnight; the end is no part of it."""
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call pays under, and why: the book's price, an admin's rates, or the book's price scaled."""
 
-    start: Annotated[int, msgspec.Meta(ge=0, lt=DAY)]  # ms after midnight UTC
-    end: Annotated[int, msgspec.Meta(ge=0, lt=DAY)]
+    price_id: str  # the price's, the override's, or of a scaled price both: "o-….p-…"
     rates: Rates
-
-    def cover(self, at: int) -> bool:
-        time = at % DAY
-        if self.end < self.start:
-            return time >= self.start or time < self.end
-        return self.start <= time < self.end
-
-
-class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """All rates that a call pays which is made in this time, under this condition: nothing is added from elsewhere.
-
-    A class without a rate is paid at that of the class it is a part of (see `cost.leaves`). A price without any rate is known to be
-    for sale, but not for how much.
-    """
-
-    price_id: str = ""  # a digest of what it says: the same price has the same id, whoever read it and whenever it ended
-    provider: str  # the price book's own id of it: names.prices of a catalogue row
-    model: str  # the book's name
-    match: Match  # the provider's names
-    order: int = 0  # among the provider's models: the first that matches is meant. Not of the digest, as `match`, for it may change
-    when: dict[str, str] = {}  # {"service_tier": "flex"}, {"processing": "batch"}: what must be true of a call; {}: the standard price
-    rates: Rates
-    hours: tuple[Hours, ...] = ()  # the first that covers the time has its rates in place of `rates`
-    effective_from: Moment | None = None  # None: since ever
-    effective_to: Moment | None = None  # the first moment that it is not in force any more
-    source: str  # who says so: "genai-prices"
-    of: str | None = None  # the provider whose price this is, where the book has none of this provider's own
-    uncounted: tuple[str, ...] = ()  # what is paid besides that no usage tells: web searches, hours of sound
-
-    def __post_init__(self) -> None:
-        _ordered(self.effective_from, self.effective_to)
-        if not self.price_id:
-            said = (self.provider, self.model, self.when, self.effective_from, self.rates, self.hours)
-            msgspec.structs.force_setattr(self, "price_id", f"p-{_digest(said)}")
+    price: Price | None = None
+    override: Override | None = None
+    hours: Hours | None = None  # in these only
+    multiplier: Fraction | None = None
 
     def in_force(self, at: int) -> bool:
-        return (self.effective_from is None or at >= self.effective_from) and (self.effective_to is None or at < self.effective_to)
+        return (
+            (self.override is None or self.override.in_force(at))
+            and (self.price is None or self.price.in_force(at))
+            and (self.hours is None or self.hours.cover(at))
+        )
 
 
-class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """An admin's word against the book's, for all calls that fit every one of its scopes that is set.
+class Book:
+    """Prices and overrides, looked up. Immutable: what was found for a call is found again without looking.
 
-    `rates` stand in place of all of the book's; `multiplier` scales what the book's price comes to, and needs one.
+    `prices` may say of one model at one time several things: the last of those that start last is believed. `names` has the book's
+    id of each provider that the catalogue has prices for.
     """
 
-    override_id: str = ""  # a digest of what it says, but for its name and its end
-    name: str
-    endpoint_id: str | None = None
-    secret_id: str | None = None  # the contract: a provider's credential
-    provider: str | None = None  # the catalogue's name
-    model: str | None = None  # asked for or answered, in any case; * stands for any characters
-    effective_from: Moment | None = None
-    effective_to: Moment | None = None
-    rates: Rates | None = None
-    multiplier: Decimal | None = None
+    def __init__(
+        self, prices: Iterable[Price], overrides: Iterable[Override] = (), names: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self.prices = tuple(prices)
+        self.overrides = tuple(sorted(overrides, key=_precedence, reverse=True))
+        self.names = dict(names)
+        by_provider: dict[str, list[Price]] = {}
+        for price in self.prices:
+            by_provider.setdefault(price.provider, []).append(price)
+        self._shelves = {provider: Shelf(of) for provider, of in by_provider.items()}
+        self._found: dict[tuple[object, ...], tuple[Terms, ...]] = {}
 
-    def __post_init__(self) -> None:
-        _ordered(self.effective_from, self.effective_to)
-        if (self.rates is None) == (self.multiplier is None):
-            raise ValueError("an override has either rates or a multiplier")
-        if self.rates is not None and not self.rates:
-            raise ValueError("rates name at least one class")
-        if self.multiplier is not None:
-            _plain(self.multiplier)
-        scope = (self.endpoint_id, self.secret_id, self.provider, self.model)
-        if not any(scope):
-            raise ValueError("an override is for an endpoint, a secret, a provider or a model")
-        if not self.override_id:
-            said = (*scope, self.effective_from, self.rates, self.multiplier)
-            msgspec.structs.force_setattr(self, "override_id", f"o-{_digest(said)}")
+    def cost(self, billed: Billed) -> Cost | None:
+        """None: nobody said a price for these tokens, or nobody counted them."""
+        terms = self.find(billed)
+        return None if terms is None else cost(terms.price_id, terms.rates, billed.usage, terms.multiplier)
+
+    def find(self, billed: Billed) -> Terms | None:
+        """The price of the model that answered, else of the one that was asked for; the most specific override goes before it."""
+        key = (
+            billed.provider,
+            billed.model,
+            billed.response_model,
+            billed.service_tier,
+            billed.batch,
+            billed.endpoint_id,
+            billed.secret_id,
+        )
+        found = self._found.get(key)
+        if found is None:
+            if len(self._found) >= REMEMBERED:  # the names are the callers'
+                self._found.clear()
+            found = self._found[key] = tuple(self._all(billed))
+        for terms in found:
+            if terms.in_force(billed.at):
+                return terms
+        return None
+
+    def _all(self, billed: Billed) -> Iterator[Terms]:
+        """Whatever this call might pay under at any time, by precedence."""
+        listed = tuple(self._listed(billed))
+        for override in self.overrides:
+            if not override.covers(billed):
+                continue
+            if override.rates is not None:
+                yield Terms(price_id=override.override_id, rates=override.rates, override=override)
+            elif override.multiplier is not None:
+                scale = Fraction(override.multiplier)
+                for terms in listed:
+                    both = f"{override.override_id}.{terms.price_id}"
+                    yield msgspec.structs.replace(terms, price_id=both, override=override, multiplier=scale)
+        yield from listed
+
+    def _listed(self, billed: Billed) -> Iterator[Terms]:
+        shelf = self._shelves.get(self.names.get(billed.provider, ""))
+        if shelf is None:
+            return
+        circumstances = _circumstances(billed)
+        for name in dict.fromkeys((billed.response_model or billed.model, billed.model)):
+            for price in shelf.prices(name, circumstances):
+                for hours in price.hours:
+                    yield Terms(price_id=price.price_id, rates=hours.rates, price=price, hours=hours)
+                yield Terms(price_id=price.price_id, rates=price.rates, price=price)
 
 
-def _ordered(start: int | None, end: int | None) -> None:
-    if start is not None and end is not None and end <= start:
-        raise ValueError("effective_to is after effective_from")
+def _precedence(override: Override) -> tuple[object, ...]:
+    model = 0 if override.model is None else 1 if "*" in override.model else 2
+    scopes = (override.endpoint_id is not None, override.secret_id is not None, model, override.provider is not None)
+    return (*scopes, float("-inf") if override.effective_from is None else override.effective_from, override.name)
 
 
-def _plain(multiplier: Decimal) -> None:
-    # Bounded, so that the whole number it is a ratio of is short: a Decimal may say 1E+999999.
-    exponent = multiplier.as_tuple().exponent
-    if not isinstance(exponent, int) or not -12 <= exponent <= 4 or not 0 <= multiplier <= 1000:
-        raise ValueError("a multiplier is between 0 and 1000, with up to 12 decimal places")
-
-
-def _digest(said: object) -> str:
-    return hashlib.blake2b(msgspec.json.encode(said, order="sorted"), digest_size=8).hexdigest()
+def _circumstances(billed: Billed) -> dict[str, str]:
+    """What a price's `when` asks about."""
+    # Vertex says ON_DEMAND_FLEX where the Gemini API says flex; Anthropic's tier of a batch is "batch".
+    tier = (billed.service_tier or "").lower().removeprefix("on_demand_")
+    batch = {"processing": "batch"} if billed.batch or tier == "batch" else {}
+    return {"service_tier": tier, **batch}

@@ -11,35 +11,35 @@ class _Clause(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
     pass
 
 
-class Equals(_Clause, tag="equals"):
+class Equals(_Clause, frozen=True, tag="equals"):
     text: str
 
     def matches(self, name: str) -> bool:
         return name == self.text
 
 
-class StartsWith(_Clause, tag="starts_with"):
+class StartsWith(_Clause, frozen=True, tag="starts_with"):
     text: str
 
     def matches(self, name: str) -> bool:
         return name.startswith(self.text)
 
 
-class EndsWith(_Clause, tag="ends_with"):
+class EndsWith(_Clause, frozen=True, tag="ends_with"):
     text: str
 
     def matches(self, name: str) -> bool:
         return name.endswith(self.text)
 
 
-class Contains(_Clause, tag="contains"):
+class Contains(_Clause, frozen=True, tag="contains"):
     text: str
 
     def matches(self, name: str) -> bool:
         return self.text in name
 
 
-class Regex(_Clause, tag="regex"):
+class Regex(_Clause, frozen=True, tag="regex"):
     pattern: str
 
     def __post_init__(self) -> None:
@@ -52,14 +52,14 @@ class Regex(_Clause, tag="regex"):
         return _compiled(self.pattern).search(name) is not None
 
 
-class AnyOf(_Clause, tag="any_of"):
+class AnyOf(_Clause, frozen=True, tag="any_of"):
     of: Annotated[tuple["Match", ...], msgspec.Meta(min_length=1)]
 
     def matches(self, name: str) -> bool:
         return any(clause.matches(name) for clause in self.of)
 
 
-class AllOf(_Clause, tag="all_of"):
+class AllOf(_Clause, frozen=True, tag="all_of"):
     of: Annotated[tuple["Match", ...], msgspec.Meta(min_length=1)]
 
     def matches(self, name: str) -> bool:
