@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.e2e.databases import on_all
 from tests.e2e.gateway import Gateway, until
 from tests.e2e.invariant import check
 from tests.upstream.process import Upstream
@@ -13,10 +14,11 @@ from .size import LOAD, POINTS, dice
 from .storm import Storm, endpoints
 
 
+@on_all
 @pytest.mark.timeout(60 + 30 * POINTS)
 @pytest.mark.parametrize("victim", ["worker", "control", "all"])
 def test_kill(own: Callable[..., Gateway], upstream: Upstream, db: str | None, victim: str) -> None:
-    chance = dice(f"kill-{victim}-{'sqlite' if db is None else 'postgresql'}")
+    chance = dice(f"kill-{victim}-{'sqlite' if db is None else db.partition(':')[0]}")
     gateway = own(db=db, workers=2).start()
     endpoints(gateway, upstream)
     with Storm(gateway, chance, at_once=LOAD) as storm:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tests.upstream.process import Upstream
 
 from .client import Client
+from .databases import on_all
 from .gateway import ADMIN_KEY, Gateway, until
 from .invariant import check
 
@@ -30,6 +31,7 @@ def endpoints(gateway: Gateway, upstream: Upstream) -> None:
     gateway.endpoint("claude", upstream.base, provider="anthropic", model_name="claude-replay")
 
 
+@on_all
 def test_a_restart_forgets_nothing(own: Callable[..., Gateway], alone: Upstream) -> None:
     gateway = own(workers=2).start()
     endpoints(gateway, alone)
@@ -43,6 +45,7 @@ def test_a_restart_forgets_nothing(own: Callable[..., Gateway], alone: Upstream)
     assert gateway.stop() == 0
 
 
+@on_all
 def test_the_dead_are_replaced(own: Callable[..., Gateway], alone: Upstream) -> None:
     gateway = own(strict="true").start()
     endpoints(gateway, alone)
