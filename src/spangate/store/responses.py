@@ -24,7 +24,6 @@ FORMATS = frozenset({"openai.responses", "openai.responses.stored"})
 LONGEST = 255  # characters of an id
 
 _ON_THE_BILL = frozenset({Provenance.reported, Provenance.drained})
-_TOKENS = [column.name for column in attempts.columns if column.name.endswith("_tokens")]
 _rows = Rows(table)
 
 Kept = TypeVar("Kept")
@@ -49,8 +48,12 @@ def maker(connection: Connection, response_id: str) -> Made | None:
     return _known(connection, [response_id]).get(response_id)
 
 
-def counted_once(connection: Connection, settled: Sequence[tuple[Exchange, Kept]]) -> Sequence[tuple[Exchange, Kept]]:
+def counted_once(
+    connection: Connection, settled: Sequence[tuple[Exchange, Kept]]
+) -> tuple[Sequence[tuple[Exchange, Kept]], Set[tuple[str, int]]]:
     """Writes down who made which response, and takes the tokens from each look-up but the first that was told them.
+
+    Returns the calls as they are to be written, and the attempts (call, number) in the ledger whose tokens the caller takes back.
 
     In the writer's transaction. What the provider told the attempt that made a response is always its own. Of the look-ups,
     the one counts that finds, and sets, a row without `counted_by`: of two at once, on whatever host, one does; and what was
@@ -67,18 +70,20 @@ def counted_once(connection: Connection, settled: Sequence[tuple[Exchange, Kept]
             elif (row := _made(exchange, attempt, response_id)) is not None:
                 made.setdefault(response_id, row)
     if not made and not looked_up:
-        return settled
+        return settled, frozenset()
     known = _known(connection, sorted(made.keys() | looked_up))
     new = {response_id: row for response_id, row in sorted(made.items()) if response_id not in known}
     # If another host writes down the same id at this moment, this is refused, and the batch comes again and finds it there.
     _rows.insert(connection, [tuple(getattr(row, name) for name in _rows.columns) for row in new.values()])
     if not looked_up:
-        return settled
-    free = _free(connection, [exchange for exchange, _ in settled if exchange.request_type in OF_A_RESPONSE], known | new)
-    return [(_without(exchange, free), kept) for exchange, kept in settled]
+        return settled, frozenset()
+    free, makers = _free(connection, [exchange for exchange, _ in settled if exchange.request_type in OF_A_RESPONSE], known | new)
+    return [(_without(exchange, free | makers), kept) for exchange, kept in settled], _guessed(connection, makers)
 
 
-def _free(connection: Connection, looks: Sequence[Exchange], known: Mapping[str, Made]) -> set[tuple[str, int]]:
+def _free(
+    connection: Connection, looks: Sequence[Exchange], known: Mapping[str, Made]
+) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
     """The attempts, by call and number, that keep no tokens: of look-ups, and of makers whose estimate gives way."""
     told: dict[str, tuple[str, int]] = {}  # response -> the first attempt that was told its tokens, and nobody before
     free: set[tuple[str, int]] = set()
@@ -90,8 +95,7 @@ def _free(connection: Connection, looks: Sequence[Exchange], known: Mapping[str,
                     told.setdefault(response_id, (exchange.call_id, attempt.no))
     won = _claimed(connection, {response_id: call_id for response_id, (call_id, _) in sorted(told.items())})
     makers = {(known[response_id].call_id, known[response_id].attempt_no) for response_id in won}
-    _take_back(connection, makers)
-    return (free - {told[response_id] for response_id in won}) | makers
+    return free - {told[response_id] for response_id in won}, makers
 
 
 def _claimed(connection: Connection, claims: Mapping[str, str]) -> set[str]:
@@ -108,21 +112,20 @@ def _claimed(connection: Connection, claims: Mapping[str, str]) -> set[str]:
     return {made.response_id for made in now if made.counted_by == claims[made.response_id]}
 
 
-def _take_back(connection: Connection, makers: Set[tuple[str, int]]) -> None:
-    """The estimates of attempts that made responses, where there are any: in the ledger, and in the traces that are read from it."""
+def _guessed(connection: Connection, makers: Set[tuple[str, int]]) -> Set[tuple[str, int]]:
+    """Those that are in the ledger with tokens that we estimated; from their traces, which keep a copy, they are gone now."""
     estimated: set[tuple[str, int]] = set()
     for some in paging.chunks(sorted({call_id for call_id, _ in makers})):
         query = sa.select(attempts.c.call_id, attempts.c.attempt_no)
         query = query.where(attempts.c.call_id.in_(some), attempts.c.provenance == Provenance.estimated.value)
         estimated |= {(row.call_id, row.attempt_no) for row in connection.execute(query)} & makers
-    nothing = dict.fromkeys(_TOKENS) | {"usage_invalid": None, "provenance": Provenance.unknown.value}
     for call_id, no in sorted(estimated):
-        connection.execute(attempts.update().where(attempts.c.call_id == call_id, attempts.c.attempt_no == no).values(nothing))
         of_call = traces.c.trace_id == trace_id(call_id)
         stored = connection.execute(sa.select(traces.c.exchange).where(of_call)).scalar()
         if stored is not None:
             exchange = _without(unpacked_exchange(stored), {(call_id, no)})
             connection.execute(traces.update().where(of_call).values(exchange=packed_exchange(exchange)))
+    return estimated
 
 
 def _without(exchange: Exchange, free: Set[tuple[str, int]]) -> Exchange:

@@ -8,20 +8,18 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ..exchange import AttemptRecord, Begun, Content, Exchange, Fault, JournalRecord, ProcessPosition, Resumed, Status, TraceEntry
-from . import experiments, limits, paging, responses, schema
-from .accounts import CostOf, unpriced
+from ..exchange import Begun, Content, Exchange, JournalRecord, ProcessPosition, Resumed, Status, TraceEntry
+from . import accounts, experiments, limits, paging, responses, restating, rows, schema
+from .accounts import Contributions, CostOf, Row, unpriced
 from .bulk import Rows
 from .engine import Database
 from .faults import AlreadyExists
 from .packing import packed, packed_exchange, unpacked_exchange
 
 OPEN, CLOSED = "open", "closed"
-DIED = Fault("process_died", "The gateway's process ended while this call was open; how it went on is not known.")
 
 _log = logging.getLogger(__name__)
 
@@ -117,30 +115,34 @@ class LedgerSink:
         with self._database.write() as connection:
             # Takes the row first: whoever else closes or drains this process waits, and then finds it closed.
             connection.execute(journals.update().where(journals.c.process_id == process_id).values(state=CLOSED, updated_at=now))
-            rows = connection.execute(sa.select(columns.exchange).where(columns.process_id == process_id).order_by(columns.seq))
-            lost = [_lost(unpacked_exchange(row.exchange)) for row in rows]
+            found = connection.execute(sa.select(columns.exchange).where(columns.process_id == process_id).order_by(columns.seq))
+            lost = [rows.lost(unpacked_exchange(row.exchange)) for row in found]
             connection.execute(schema.open_calls.delete().where(columns.process_id == process_id))
             self._write(connection, process_id, [(exchange, None) for exchange in lost])
         return len(lost)
 
     def _write(self, connection: Connection, process_id: str, settled: Sequence[tuple[Exchange, Content | None]]) -> None:
-        settled = responses.counted_once(connection, settled)
+        settled, taken_back = responses.counted_once(connection, settled)
         homes = _homes(connection, settled)
-        calls: list[tuple[Any, ...]] = []
-        attempts: list[tuple[Any, ...]] = []
-        traces: list[tuple[Any, ...]] = []
+        calls: list[Row] = []
+        attempts: list[Row] = []
+        traces: list[Row] = []
         tags: list[tuple[str, str | None, str | None]] = []
         metadata: list[tuple[str, str | None, str | None]] = []
         contents: list[tuple[Any, ...]] = []
+        contributions: Contributions = {}
         for exchange, content in settled:
             trace_id = exchange.trace_id
             experiment = homes.get((exchange.experiment_id, exchange.endpoint_id))
-            calls.append(_call(process_id, exchange, experiment))
-            attempts += [_attempt(exchange.call_id, attempt) for attempt in exchange.attempts]
+            call = rows.call(process_id, exchange, experiment)
+            tried = accounts.priced(call, [rows.attempt(exchange.call_id, attempt) for attempt in exchange.attempts], self._cost_of)
+            calls.append({**call, **accounts.sums(tried)})
+            attempts += tried
+            accounts.count(contributions, call, tried)
             if trace_id is None or experiment is None:
                 continue
             entry = self._entry(exchange, content)
-            traces.append(_trace(trace_id, experiment, exchange, entry))
+            traces.append(rows.trace(trace_id, experiment, exchange, entry))
             tags += [
                 (trace_id, limits.kept(key, limits.TAG_KEY), limits.kept(value, limits.TRACE_TAG)) for key, value in entry.tags.items()
             ]
@@ -157,15 +159,12 @@ class LedgerSink:
                         content.response_truncated,
                     )
                 )
-        for rows, values in (
-            (_calls, calls),
-            (_attempts, attempts),
-            (_traces, traces),
-            (_trace_tags, tags),
-            (_trace_metadata, metadata),
-            (_contents, contents),
-        ):
-            rows.insert(connection, values)
+        for table, named in ((_calls, calls), (_attempts, attempts), (_traces, traces)):
+            table.insert(connection, [table.of(row) for row in named])
+        for table, values in ((_trace_tags, tags), (_trace_metadata, metadata), (_contents, contents)):
+            table.insert(connection, values)
+        restating.without_tokens(connection, taken_back, self._cost_of, contributions)
+        accounts.apply(connection, contributions)
 
     def _entry(self, exchange: Exchange, content: Content | None) -> TraceEntry:
         try:
@@ -173,7 +172,12 @@ class LedgerSink:
         except Exception:
             # The bill must not wait for a preview that cannot be made.
             _log.exception("no preview of call %s", exchange.call_id)
-            return TraceEntry(name=f"gateway/{exchange.endpoint}", state="OK" if exchange.status is Status.ok else "ERROR")
+            return TraceEntry(
+                name=f"gateway/{exchange.endpoint}",
+                state="OK" if exchange.status is Status.ok else "ERROR",
+                session_id=exchange.session_id,
+                user_id=exchange.user_id,
+            )
 
 
 class _Batch:
@@ -201,114 +205,6 @@ class _Batch:
                 self.resumed.pop(call_id, None)
                 if self.begun.pop(call_id, None) is None:
                     self.closed.append(call_id)
-
-
-# ---------------------------------------------------------------- rows
-
-
-def _call(process_id: str, exchange: Exchange, experiment: int | None) -> tuple[Any, ...]:
-    fault = exchange.fault
-    return (
-        exchange.call_id,
-        process_id,
-        exchange.received_at,
-        exchange.duration,
-        exchange.first_token,
-        limits.kept(exchange.format, 64) or "",
-        limits.kept(exchange.request_type, 64) or "",
-        limits.kept(exchange.endpoint_id, 64),
-        limits.kept(exchange.endpoint, limits.NAME),
-        experiment,
-        limits.kept(exchange.model, limits.MODEL),
-        exchange.stream,
-        limits.kept(exchange.caller_id, 64),
-        limits.kept(exchange.caller, limits.NAME),
-        limits.kept(exchange.agent, limits.NAME),
-        exchange.request_bytes,
-        exchange.status.value,
-        exchange.http_status,
-        None if fault is None else limits.kept(fault.kind, 64),
-        None if fault is None else limits.kept(fault.message, 1_000),
-        len(exchange.attempts),
-        limits.kept(exchange.owner, limits.NAME),
-        limits.kept(exchange.team, limits.NAME),
-        None,
-        None,
-        None,
-        None,
-        None,
-    )
-
-
-def _attempt(call_id: str, attempt: AttemptRecord) -> tuple[Any, ...]:
-    usage, fault = attempt.usage, attempt.fault
-    return (
-        call_id,
-        attempt.no,
-        limits.kept(attempt.provider, 64) or "",
-        limits.kept(attempt.model, limits.MODEL) or "",
-        limits.kept(attempt.format, 64) or "",
-        limits.kept(attempt.model_definition_id, 64),
-        limits.kept(attempt.secret_id, 64),
-        attempt.started,
-        attempt.headed,
-        attempt.first_token,
-        attempt.ended,
-        attempt.status.value,
-        attempt.http_status,
-        limits.kept(attempt.upstream_request_id, 255),
-        limits.kept(attempt.response_id, 255),
-        limits.kept(attempt.response_model, limits.MODEL),
-        limits.kept(attempt.stop_reason, 255),
-        usage.input,
-        usage.output,
-        usage.cache_read,
-        usage.cache_write,
-        usage.cache_write_5m,
-        usage.cache_write_1h,
-        usage.reasoning,
-        usage.audio_input,
-        usage.audio_output,
-        limits.kept(",".join(usage.invalid), 255) if usage.invalid else None,
-        attempt.provenance.value,
-        None if fault is None else limits.kept(fault.kind, 64),
-        None if fault is None else limits.kept(fault.message, 1_000),
-        usage.image_input,
-        usage.image_output,
-        limits.kept(attempt.service_tier, 255),
-        None,
-        None,
-        None,
-        None,
-    )
-
-
-def _trace(trace_id: str, experiment: int, exchange: Exchange, entry: TraceEntry) -> tuple[Any, ...]:
-    return (
-        trace_id,
-        experiment,
-        exchange.call_id,
-        limits.kept(entry.name, limits.NAME) or "",
-        "ERROR" if exchange.status is Status.unknown else entry.state,
-        exchange.received_at // 1_000_000,
-        None if exchange.duration is None else exchange.duration // 1_000_000,
-        limits.kept(entry.request_preview, limits.PREVIEW),
-        limits.kept(entry.response_preview, limits.PREVIEW),
-        limits.kept(exchange.endpoint_id, 64),
-        limits.kept(exchange.request_type, 64),
-        limits.kept(exchange.agent, limits.NAME),
-        packed_exchange(exchange),
-        limits.kept(exchange.session_id, limits.NAME),
-        limits.kept(exchange.user_id, limits.NAME),
-    )
-
-
-def _lost(exchange: Exchange) -> Exchange:
-    """What is known of a call whose process died: that it began, and how those of its attempts ended that did."""
-    attempts = tuple(
-        attempt if attempt.ended is not None else msgspec.structs.replace(attempt, status=Status.unknown) for attempt in exchange.attempts
-    )
-    return msgspec.structs.replace(exchange, status=Status.unknown, fault=exchange.fault or DIED, attempts=attempts)
 
 
 # ---------------------------------------------------------------- positions and experiments

@@ -12,7 +12,8 @@ from spangate.store.engine import Database
 from spangate.store.faults import StoreFault
 from spangate.store.ledger import AttemptRow, CallRow
 from spangate.store.traces import TraceRow
-from spangate.store.writer import DIED, LedgerSink
+from spangate.store.rows import DIED
+from spangate.store.writer import LedgerSink
 from spangate.wire.usage import Provenance, Usage
 
 CONTENT = Content(request=b'{"model":"chat"}', response=b'{"id":"' + b"x" * 2_000 + b'"}', response_truncated=True)
@@ -372,16 +373,21 @@ def test_of_two_drains_one_keeps_a_batch(database: Database, sink: LedgerSink) -
 
 
 def test_a_batch_that_fails_leaves_nothing(database: Database, sink: LedgerSink, monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = ("_open_calls", "_calls", "_attempts", "_traces", "_contents", "_gaps")
+    tables = ("_open_calls", "_calls", "_attempts", "_traces", "_contents", "_gaps")
+    steps = (*(f"writer.{table}" for table in tables), "accounts._dimensions", "accounts._rollups")
     batch: list[JournalRecord] = [Settled(seq=1, exchange=exchange(1), content=CONTENT), Begun(seq=2, exchange=begun(2))]
     for step in steps:
         with monkeypatch.context() as patch:
 
             class Broken:
+                of = staticmethod(tuple)
+
                 def insert(self, *_: object) -> None:
                     raise OSError("the disk went away")
 
-            patch.setattr(f"spangate.store.writer.{step}", Broken())
+                insert_absent = insert
+
+            patch.setattr(f"spangate.store.{step}", Broken())
             with pytest.raises(OSError, match="disk"):
                 sink.keep(None, at(3), batch, gaps=[(3, 3)])
         assert counts(database) == {"calls": 0, "attempts": 0, "traces": 0, "contents": 0, "open_calls": 0}
