@@ -90,6 +90,12 @@ class Role(StrEnum):
     viewer = "viewer"  # reads; calls nothing
 
 
+class Scope(StrEnum):
+    """What a key may be given beyond calling endpoints. Role `admin` has them all."""
+
+    proxy = "proxy"  # the raw proxy, where an endpoint allows it
+
+
 class SealedKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A key that may call: `digest` is HMAC-SHA-256 of the key's UTF-8 bytes under the pepper (`envelope.Pepper`)."""
 
@@ -98,11 +104,28 @@ class SealedKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     role: str = "admin"
     scopes: tuple[str, ...] = ()  # what it may do beyond calling endpoints: `proxy`. Role `admin` needs none
-    endpoints: tuple[str, ...] | None = None  # ids of those that it may call and read of; None: all
-    experiments: tuple[str, ...] | None = None  # ids of those whose traces it may read; None: all
+    endpoints: frozenset[str] | None = None  # ids of those that it may call and read of; None: all
+    experiments: frozenset[str] | None = None  # ids of those whose traces it may read; None: all
     owner: str | None = None
     team: str | None = None
     expires_at: int | None = None  # ms
+
+    def expired(self, now: int) -> bool:
+        """`now`: wall clock, ms."""
+        return self.expires_at is not None and now >= self.expires_at
+
+    def caller(self, agent: str = "") -> "Caller":
+        return Caller(
+            key_id=self.key_id,
+            name=self.name,
+            role=self.role,
+            scopes=self.scopes,
+            endpoints=self.endpoints,
+            experiments=self.experiments,
+            owner=self.owner,
+            team=self.team,
+            agent=agent,
+        )
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +144,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     published_at: int  # ms
     routes: tuple[SealedRoute, ...] = ()
     keys: tuple[SealedKey, ...] = ()
+    pepper: str | None = None  # fingerprint of the one that the keys' digests are under
     aliases: tuple[Alias, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
 
@@ -177,12 +201,15 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
 # ---------------------------------------------------------------- in and out
 
+_CALLING = (Role.admin, Role.developer)
 
 # For whoever showed none that is known: where it is looked for, by calls and by management alike.
 SHOW_A_KEY = (
     "Send one as `Authorization: Bearer <key>`, `x-api-key`, `x-goog-api-key`, `api-key` or the password of Basic; it is never read from "
     "the URL."
 )
+# Said apart from a key that is unknown: its owner would look for a slip of the hand.
+EXPIRED = "The key that was shown has expired: ask whoever made it for another one."
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,11 +219,22 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     role: str = "admin"
     scopes: tuple[str, ...] = ()
-    endpoints: tuple[str, ...] | None = None
-    experiments: tuple[str, ...] | None = None
+    endpoints: frozenset[str] | None = None  # ids; what is in the ledger of others is as if it were not there. None: all
+    experiments: frozenset[str] | None = None  # ids, as above
     owner: str | None = None
     team: str | None = None
     agent: str = ""  # product part of the User-Agent, or what X-MLflow-Gateway-Caller says
+
+    def may_call(self, endpoint_id: str) -> bool:
+        return self.role in _CALLING and self.may_read(endpoint_id)
+
+    def may_read(self, endpoint_id: str | None) -> bool:
+        """Whether it may know of that endpoint, and of what was called there. None: a call that was for no endpoint."""
+        return self.endpoints is None or endpoint_id in self.endpoints
+
+    def may_see(self, experiment_id: str) -> bool:
+        """Whether it may know of that experiment and its traces."""
+        return self.experiments is None or experiment_id in self.experiments
 
 
 class Inbound(msgspec.Struct, frozen=True, kw_only=True):
@@ -422,6 +460,8 @@ class TraceEntry(msgspec.Struct, frozen=True, kw_only=True):
     state: str  # OK | ERROR
     request_preview: str | None = None
     response_preview: str | None = None
+    session_id: str | None = None
+    user_id: str | None = None
     tags: Mapping[str, str] = {}
     metadata: Mapping[str, str] = {}
 

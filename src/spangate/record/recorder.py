@@ -31,6 +31,7 @@ from spangate.exchange import (
     Routed,
     Status,
 )
+from spangate.record.origin import NOWHERE, Origin, of_headers
 from spangate.record.redact import LOOKAHEAD, MASK, keep, redact_text
 from spangate.wire.lenient import mend
 from spangate.wire.usage import Provenance, Usage
@@ -50,6 +51,7 @@ class Recorder:
         self._limit = content_limit
         self._inbound: Inbound = _NOBODY
         self._route: Route | None = None
+        self._origin: Origin = NOWHERE
         self._stream = False
         self._model: str | None = None
         self._attempts: list[AttemptRecord] = []
@@ -66,6 +68,7 @@ class Recorder:
                 self._model, self._stream = model, stream
             case Routed(route, stream, model):
                 self._route, self._stream, self._model = route, stream, model
+                self._origin = of_headers(self._inbound.headers) if route.experiment_id else NOWHERE
             case Attempted(no, target, format, at):
                 self._credentials = target.credentials
                 self._answered = None  # what an attempt before said is not the call's answer
@@ -178,6 +181,10 @@ class Recorder:
             caller_id=inbound.caller.key_id if inbound.caller is not None else None,
             caller=inbound.caller.name if inbound.caller is not None else None,
             agent=_named(inbound.caller.agent) or None if inbound.caller is not None else None,
+            session_id=self._origin.session_id,
+            user_id=self._origin.user_id,
+            owner=inbound.caller.owner if inbound.caller is not None else None,
+            team=inbound.caller.team if inbound.caller is not None else None,
             request_bytes=len(inbound.body),
             fault=fault,
             attempts=tuple(self._attempts),

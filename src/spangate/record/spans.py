@@ -14,6 +14,7 @@ import msgspec
 
 from spangate.exchange import LEFT_OUT, AttemptRecord, Content, Exchange, Fault, Status, TraceEntry, trace_id
 from spangate.providers import catalog
+from spangate.record import origin
 from spangate.wire import lenient
 from spangate.wire.usage import Provenance
 
@@ -91,10 +92,15 @@ class TraceInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 def trace_row(exchange: Exchange, content: Content | None) -> TraceEntry:
     """What the store keeps of a trace apart from the exchange, so that lists need not read what was said."""
+    request = None if content is None else content.request
+    asked = None if request is None else _body(request)
+    said = origin.of_body(lenient.mapping(asked) or {})
     return TraceEntry(
         name=_name(exchange),
         state=_state(exchange.status),
-        request_preview=None if content is None or content.request is None else request_preview(content.request),
+        session_id=exchange.session_id or said.session_id,
+        user_id=exchange.user_id or said.user_id,
+        request_preview=None if request is None else _request_preview(request, asked),
         response_preview=None if content is None or content.response is None else response_preview(content.response),
     )
 
@@ -105,11 +111,14 @@ def trace_info(
     request_preview: str | None,
     response_preview: str | None,
     experiment_id: str | None = None,
+    session_id: str | None = None,
+    user_id: str | None = None,
     tags: Mapping[str, str] | None = None,
     metadata: Mapping[str, str] | None = None,
     spans: Sequence[Span] = (),
 ) -> TraceInfo:
-    """`experiment_id`: where the trace is now, if not where it was written for. `tags`, `metadata`: what was set since, which wins.
+    """`experiment_id`: where the trace is now, if not where it was written for. `session_id`, `user_id`: as its row has them. `tags`,
+    `metadata`: what was set since, which wins.
 
     Sizes are said when the trace's `spans` are given.
     """
@@ -119,6 +128,8 @@ def trace_info(
         "mlflow.gateway.caller": exchange.agent,
         "mlflow.auth.username": exchange.caller,
         "mlflow.auth.userId": exchange.caller_id,
+        "mlflow.trace.session": session_id,
+        "mlflow.trace.user": user_id,
         "mlflow.trace.tokenUsage": _json(_token_usage(exchange.attempts)),
         "mlflow.traceInputs": request_preview,
         "mlflow.traceOutputs": response_preview,
@@ -334,7 +345,11 @@ def _token_usage(attempts: Sequence[AttemptRecord]) -> dict[str, int] | None:
 
 def request_preview(body: bytes) -> str:
     """The last words of the user, else the head of the body."""
-    asked = lenient.mapping(_body(body)) or {}
+    return _request_preview(body, _body(body))
+
+
+def _request_preview(body: bytes, document: object) -> str:
+    asked = lenient.mapping(document) or {}
     # openai.chat, anthropic.messages; the others' own name for what they ask
     for said in (asked.get("messages"), asked.get("input"), asked.get("prompt"), _contents(asked)):
         text = _asked(said)

@@ -1,6 +1,6 @@
 """Traces as they were kept: found by MLflow's filters, paged by keyset. Lists never read what was said; `content` does."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,6 +31,8 @@ _METADATA: dict[str, sa.ColumnElement[Any]] = {
     "mlflow.gateway.caller": table.c.caller,
     "mlflow.auth.username": _of_call(calls.c.caller),
     "mlflow.auth.userId": _of_call(calls.c.caller_id),
+    "mlflow.trace.session": table.c.session_id,
+    "mlflow.trace.user": table.c.user_id,
     "mlflow.traceInputs": table.c.request_preview,
     "mlflow.traceOutputs": table.c.response_preview,
     "mlflow.trace_schema.version": sa.literal("3"),
@@ -76,6 +78,8 @@ class TraceRow(Struct, frozen=True, kw_only=True):
     endpoint_id: str | None
     request_type: str | None
     caller: str | None
+    session_id: str | None
+    user_id: str | None
     exchange: Exchange
     tags: dict[str, str]
     metadata: dict[str, str]
@@ -85,18 +89,21 @@ def search(
     connection: Connection,
     *,
     experiment_ids: Sequence[str],
+    endpoint_ids: Collection[str] | None = None,
     filter: str | None = None,
     order_by: Sequence[str] = (),
     max_results: int | None = None,
     page_token: str | None = None,
 ) -> tuple[list[TraceRow], str | None]:
-    """Newest first, if not asked otherwise. Without experiments there is nothing to find."""
+    """Newest first, if not asked otherwise. Without experiments there is nothing to find. `endpoint_ids`: only what was called there."""
     size = PAGE if max_results is None else max_results
     if not 1 <= size <= PAGE_LIMIT:
         raise Invalid(f"Invalid value for max_results: {size}. It must be at least 1 and at most {PAGE_LIMIT}.")
     dialect = connection.dialect.name
     numbers = sorted({int(text) for text in experiment_ids if text.isascii() and text.isdigit() and len(text) <= 18})
     query = sa.select(table).where(table.c.experiment_id.in_(numbers))
+    if endpoint_ids is not None:
+        query = query.where(table.c.endpoint_id.in_(sorted(endpoint_ids)))
     for comparison in filters.parse(filter or ""):
         query = query.where(_condition(dialect, comparison))
     orders: list[paging.Order] = []
@@ -244,6 +251,8 @@ def _traces(connection: Connection, rows: Sequence[sa.Row[tuple[object, ...]]]) 
             endpoint_id=row.endpoint_id,
             request_type=row.request_type,
             caller=row.caller,
+            session_id=row.session_id,
+            user_id=row.user_id,
             exchange=unpacked_exchange(row.exchange),
             tags=tags.get(row.trace_id, {}),
             metadata=metadata.get(row.trace_id, {}),

@@ -361,3 +361,11 @@ def test_can_be_written_whatever_the_words_hold() -> None:
     )
     assert b"\xed" not in msgspec.msgpack.encode(recorder.exchange())
     assert recorder.exchange().attempts[0].response_id == "a\ufffdb\x00"
+
+
+def test_session_and_user_are_kept_of_tracked_calls_only() -> None:
+    named = msgspec.structs.replace(INBOUND, headers=[(b"x-spangate-session", b"s-1"), (b"x-spangate-user", b"ann")])
+    tracked = fold(Received(named), Routed(ROUTE, True, "chat")).exchange()
+    untracked = fold(Received(named), Routed(UNTRACKED, True, "chat")).exchange()
+    assert (tracked.session_id, tracked.user_id) == ("s-1", "ann")
+    assert (untracked.session_id, untracked.user_id) == (None, None)

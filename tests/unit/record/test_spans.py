@@ -182,6 +182,22 @@ def test_gives_the_store_its_row() -> None:
     assert trace_row(change(status=Status.timeout), None) == TraceEntry(name="gateway/chat", state="ERROR")
 
 
+def test_session_and_user_are_what_a_header_says_else_what_the_body_does() -> None:
+    asked = Content(request=b'{"messages":[],"user":"ann","metadata":{"session_id":"s-1"}}')
+    entry = trace_row(EXCHANGE, asked)
+    assert (entry.session_id, entry.user_id) == ("s-1", "ann")
+    entry = trace_row(change(session_id="s-2"), asked)
+    assert (entry.session_id, entry.user_id) == ("s-2", "ann")
+    entry = trace_row(change(user_id="bob"), Content(request=b'["user", "ann"]'))
+    assert (entry.session_id, entry.user_id) == (None, "bob")
+    info = trace_info(EXCHANGE, request_preview=None, response_preview=None, session_id="s-1", user_id="ann")
+    assert (info.metadata["mlflow.trace.session"], info.metadata["mlflow.trace.user"]) == ("s-1", "ann")
+    assert info.metadata.keys() - trace_info(EXCHANGE, request_preview=None, response_preview=None).metadata.keys() == {
+        "mlflow.trace.session",
+        "mlflow.trace.user",
+    }
+
+
 def test_follows_its_trace_into_another_experiment_and_lets_what_was_set_since_win() -> None:
     info = trace_info(
         EXCHANGE,

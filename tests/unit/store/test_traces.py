@@ -12,7 +12,8 @@ from spangate.store.faults import Invalid, NotFound
 from spangate.store.writer import LedgerSink
 
 TAGS: Mapping[int, dict[str, str]] = {1: {"team": "search"}, 2: {"team": "Ads", "a.b": "x"}, 3: {"empty": ""}}
-METADATA: Mapping[int, dict[str, str]] = {1: {"mlflow.trace.session": "s-1"}, 2: {"mlflow.trace.session": "s-2", "mlflow.sourceRun": "r-1"}}
+METADATA: Mapping[int, dict[str, str]] = {1: {"eval": "a-1"}, 2: {"eval": "a-2", "mlflow.sourceRun": "r-1"}}
+SESSIONS: Mapping[int, tuple[str | None, str | None]] = {1: ("s-1", "ann"), 2: ("s-2", None), 4: ("s-1", "bob")}  # with users
 
 
 def keep(database: Database, *exchanges: Exchange, start: int = 0) -> None:
@@ -27,6 +28,8 @@ def keep(database: Database, *exchanges: Exchange, start: int = 0) -> None:
             response_preview=None if exchange.status is not Status.ok else "100% [sure] ok?",
             tags=TAGS.get(number, {}),
             metadata=METADATA.get(number, {}),
+            session_id=SESSIONS.get(number, (None, None))[0],
+            user_id=SESSIONS.get(number, (None, None))[1],
         )
 
     process = f"p-{start}-{exchanges[0].call_id}"
@@ -107,9 +110,14 @@ def found(database: Database, filter: str | None = None, order_by: list[str] | N
         ("tags.team IS NOT NULL AND tags.`a.b` = 'x'", [2]),
         ("tags.empty = ''", [3]),
         ("tags.TEAM = 'search'", []),
-        ("metadata.`mlflow.trace.session` = 's-1'", [1]),
-        ("metadata.mlflow.trace.session RLIKE 's-[12]'", [2, 1]),
-        ("request_metadata.`mlflow.trace.session` IS NULL", [5, 4, 3]),
+        ("metadata.eval = 'a-1'", [1]),
+        ("metadata.eval RLIKE 'a-[12]'", [2, 1]),
+        ("request_metadata.eval IS NULL", [5, 4, 3]),
+        ("metadata.`mlflow.trace.session` = 's-1'", [4, 1]),
+        ("metadata.mlflow.trace.session RLIKE 's-[12]'", [4, 2, 1]),
+        ("request_metadata.`mlflow.trace.session` IS NULL", [5, 3]),
+        ("metadata.`mlflow.trace.session` = 's-1' AND metadata.`mlflow.trace.user` = 'bob'", [4]),
+        ("metadata.`mlflow.trace.user` IN ('ann', 'eve')", [1]),
         ("run_id = 'r-1'", [2]),
         ("metadata.`mlflow.gateway.endpointId` = 'e-2'", [3]),
         ("metadata.`mlflow.gateway.requestType` LIKE 'unified/%'", [2]),
@@ -157,7 +165,8 @@ ORDERS = [
     (["status", "request_id ASC"], [2, 3, 1, 4, 5]),
     (["request_id"], [1, 2, 3, 4, 5]),
     (["end_time_ms DESC"], [1, 5, 4, 2, 3]),
-    (["metadata.`mlflow.trace.session` DESC"], [2, 1, 5, 4, 3]),
+    (["metadata.eval DESC"], [2, 1, 5, 4, 3]),
+    (["metadata.`mlflow.trace.user` DESC"], [4, 1, 5, 3, 2]),
     (["tags.`a.b`"], [2, 5, 4, 3, 1]),
     (["run_id", "execution_time"], [2, 5, 4, 1, 3]),
     (["metadata.`mlflow.gateway.endpointId` DESC", "timestamp"], [3, 1, 2, 4, 5]),
