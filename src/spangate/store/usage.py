@@ -1,0 +1,379 @@
+"""What was used, by whom and at what cost: read from the rollups alone, whatever the range, the groups and the time zone.
+
+Calls are counted where their last attempt went and under the call's status; attempts, with tokens and cost, under their own. So every
+sum is exact whatever it is grouped by, and filtering by status, model or price counts the calls and the attempts that are so themselves.
+"""
+
+import operator
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from ..exchange import Status
+from . import limits, money, schema
+from .buckets import Piece, pieces
+from .faults import Invalid
+from .histogram import Histogram
+from .periods import Step, before, rounded_out, starts
+from .schema import usage_dimensions as dimensions
+from .schema import usage_rollups as rollups
+
+GROUPS = ("endpoint", "provider", "model", "key", "owner", "team", "status", "price")
+TAG = "tag:"  # and its name: a tag of keys
+DEEPEST = 6  # groups of one question
+VALUES = 500  # of all filters of one question; SQL Server takes 2,100 parameters
+TOP = 100  # groups told by name; as parameters they count too
+ROWS = 50_000  # that the database may bring for one question; they take a second
+HISTOGRAMS = 150_000  # that may be added up for one question; they take two seconds
+
+ADDED = tuple(column.name for column in rollups.columns if isinstance(column.type, sa.BigInteger) and column.name != "bucket")
+TOKENS = tuple(name for name in ADDED if name.endswith("_tokens") and not name.startswith(("unpriced_", "estimated_")))
+
+_FILTER = re.compile(r"(?P<noun>tag:[^=!]+|[a-z]+)(?P<sign>!?=)(?P<value>.*)", re.DOTALL)
+
+Group = tuple[str, ...] | None  # a value for each of the question's groups, "" where there is none; None: what is not of the top
+
+
+class Filter(Struct, frozen=True):
+    noun: str  # one of GROUPS, or TAG and a tag's name
+    values: tuple[str, ...]  # any of them
+    none_of: bool = False  # or, with this, none
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """`since` and `until` in ms; counted are the quarters of an hour that they touch."""
+
+    since: int
+    until: int
+    zone: ZoneInfo
+    step: Step | None = None
+    groups: tuple[str, ...] = ()
+    filters: tuple[Filter, ...] = ()
+    endpoints: Collection[str] | None = None  # ids: what the asker may see; None: everything
+    order: str = "cost"  # of groups, falling: a key of ORDERS
+    top: int | None = None  # groups that are told by name; the others are one more
+    compare: bool = False
+    percentiles: bool = False
+
+
+class Times(Struct, frozen=True, kw_only=True):
+    """How long calls took, in ms."""
+
+    calls: int  # that have such a time
+    mean: float
+    p50: float
+    p95: float
+    p99: float
+
+
+class Measures(Struct, frozen=True, kw_only=True):
+    calls: int
+    errors: int  # calls that ended otherwise than ok
+    attempts: int
+    tokens: dict[str, int]  # by column of the ledger; input and output include the others
+    cost_pico: int | None  # of what has a price; None: there were tokens, and nothing had one
+    unpriced_attempts: int  # with tokens, and no price
+    unpriced_tokens: int
+    estimated_attempts: int
+    estimated_tokens: int
+    unknown_attempts: int  # that reached a provider, and nobody knows their tokens
+    latency: Times | None  # None: not asked for, or no call has it
+    first_token: Times | None
+
+    @property
+    def all_tokens(self) -> int:
+        return self.tokens["input_tokens"] + self.tokens["output_tokens"]
+
+    @property
+    def unpriced_share(self) -> float | None:
+        """Of all tokens; None: there are none."""
+        return self.unpriced_tokens / self.all_tokens if self.all_tokens else None
+
+    @property
+    def estimated_share(self) -> float | None:
+        return self.estimated_tokens / self.all_tokens if self.all_tokens else None
+
+
+ORDERS: Mapping[str, Callable[[Measures], int]] = {
+    "cost": lambda measures: measures.cost_pico or 0,
+    "tokens": lambda measures: measures.all_tokens,
+    "calls": lambda measures: measures.calls,
+    "errors": lambda measures: measures.errors,
+}
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """What one group used in one period."""
+
+    since: int
+    until: int
+    group: Group
+    measures: Measures
+    previous: Measures | None = None  # in the period before, if that was asked
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    since: int  # what was counted, in ms
+    until: int
+    previous_since: int | None  # what it is compared with; it ends at `since`
+    total: Row
+    rows: tuple[Row, ...]  # by period, then in the question's order
+
+
+def filters(said: Iterable[str]) -> tuple[Filter, ...]:
+    """`team=a`, `model!=gpt-5`: of one noun, `=` means any of its values and `!=` none of them."""
+    found: dict[tuple[str, bool], list[str]] = {}
+    for text in said:
+        if (parts := _FILTER.fullmatch(text)) is None:
+            raise Invalid(f"Invalid filter '{text[:200]}'. It is a name, = or !=, and a value: team=search, model!=gpt-5, tag:env=prod.")
+        found.setdefault((parts["noun"], parts["sign"] == "!="), []).append(parts["value"])
+    return tuple(Filter(noun, tuple(values), none_of) for (noun, none_of), values in found.items())
+
+
+def usage(connection: Connection, question: Question) -> Usage:
+    """Raises Invalid for what cannot be asked, or would bring more than anyone could read."""
+    _check(question)
+    since, until = rounded_out(question.since, question.until)
+    past = before(since, until, question.zone) if question.compare else None
+    now = _read(connection, question, _Window(since, until, None, question.zone))
+    then = {} if past is None else _read(connection, question, _Window(*past, None, question.zone))
+    total, total_then = _sum(now.values()), _sum(then.values())
+    groups = _ranked(question.order, now, then)
+    named = groups if question.top is None else groups[: question.top]
+    window = _Window(since, until, question.step, question.zone)
+    if question.step is not None:
+        top = None if len(named) == len(groups) else named
+        now = _read(connection, question, window, top)
+        then = {} if past is None else _read(connection, question, _Window(*past, question.step, question.zone), top)
+    elif len(named) < len(groups):
+        now, then = _folded(now, named), _folded(then, named)
+
+    def row(index: int, end: int, group: Group, sums: "_Sums | None", sums_then: "_Sums | None") -> Row:
+        previous = (sums_then or _Sums()).measures() if question.compare else None
+        return Row(since=window.starts[index], until=end, group=group, measures=(sums or _Sums()).measures(), previous=previous)
+
+    # A series of everything has no gaps; of groups, each has the periods in which it was there.
+    places = {place for place in (*now, *then) if place[0] < len(window.starts)}
+    if not question.groups:
+        places |= {(index, ()) for index in range(len(window.starts))}
+    rank: dict[Group, int] = {group: number for number, group in enumerate(named)}
+    ends = (*window.starts[1:], until)
+    return Usage(
+        since=since,
+        until=until,
+        previous_since=None if past is None else past[0],
+        total=row(0, until, (), total, total_then),
+        rows=tuple(
+            row(index, ends[index], group, now.get((index, group)), then.get((index, group)))
+            for index, group in sorted(places, key=lambda place: (place[0], rank.get(place[1], len(rank))))
+        ),
+    )
+
+
+def _check(question: Question) -> None:
+    if question.since >= question.until:
+        raise Invalid("Invalid range: since must be before until.")
+    for noun in (*question.groups, *(filter.noun for filter in question.filters)):
+        if noun not in GROUPS and not (noun.startswith(TAG) and len(noun) > len(TAG)):
+            raise Invalid(f"Unknown group '{noun[:200]}'. There are {', '.join(GROUPS)}, and tag:NAME for a tag of keys.")
+        limits.given(noun, "group", limits.TAG_KEY)
+    if len(question.groups) != len(set(question.groups)):
+        raise Invalid("Each group can be asked for once.")
+    if len(question.groups) > DEEPEST:
+        raise Invalid(f"That is more than {DEEPEST} groups.")
+    if sum(len(filter.values) for filter in question.filters) > VALUES:
+        raise Invalid(f"That is more than {VALUES} values to filter by.")
+    for filter in question.filters:
+        for value in filter.values:
+            limits.given(value, "filter", limits.MODEL, empty=True)
+    if question.order not in ORDERS:
+        raise Invalid(f"Unknown order '{question.order[:200]}'. There are {', '.join(ORDERS)}.")
+    if question.top is not None and not 1 <= question.top <= TOP:
+        raise Invalid(f"Invalid value for top: {question.top}. It must be at least 1 and at most {TOP}.")
+
+
+# ---------------------------------------------------------------- sums
+
+
+class _Sums:
+    """What adds up to measures: columns, and histograms if they were asked for."""
+
+    def __init__(self) -> None:
+        self.numbers: Sequence[int] = _NOTHING
+        self.durations, self.first_tokens = Histogram(), Histogram()
+
+    def add(self, numbers: Sequence[int]) -> None:
+        self.numbers = numbers if self.numbers is _NOTHING else list(map(operator.add, self.numbers, numbers))
+
+    def merge(self, other: "_Sums") -> None:
+        self.add(other.numbers)
+        self.durations.merge(other.durations)
+        self.first_tokens.merge(other.first_tokens)
+
+    def measures(self) -> Measures:
+        of = dict(zip(_NUMBERS, self.numbers, strict=True))
+        return Measures(
+            calls=of["calls"],
+            errors=of["errors"],
+            attempts=of["attempts"],
+            tokens={name: of[name] for name in TOKENS},
+            cost_pico=money.whole(of["cost_micro"], of["cost_rest"]) if of["priced"] or not of["unpriced_attempts"] else None,
+            unpriced_attempts=of["unpriced_attempts"],
+            unpriced_tokens=of["unpriced_input_tokens"] + of["unpriced_output_tokens"],
+            estimated_attempts=of["estimated_attempts"],
+            estimated_tokens=of["estimated_input_tokens"] + of["estimated_output_tokens"],
+            unknown_attempts=of["unknown_attempts"],
+            latency=_times(self.durations, of["duration_ms"]),
+            first_token=_times(self.first_tokens, of["first_token_ms"]),
+        )
+
+
+_NUMBERS = (*ADDED, "errors", "priced")
+_NOTHING = (0,) * len(_NUMBERS)
+_Found = dict[tuple[int, Group], _Sums]  # by number of the period, and group
+
+
+def _times(histogram: Histogram, ms: int) -> Times | None:
+    if not (calls := histogram.count):
+        return None
+    p50, p95, p99 = (histogram.quantile(p) or 0.0 for p in (0.5, 0.95, 0.99))
+    return Times(calls=calls, mean=ms / calls, p50=p50, p95=p95, p99=p99)
+
+
+def _sum(parts: Iterable[_Sums]) -> _Sums:
+    whole = _Sums()
+    for part in parts:
+        whole.merge(part)
+    return whole
+
+
+def _ranked(order: str, now: _Found, then: _Found) -> list[Group]:
+    def rank(group: Group) -> tuple[object, ...]:
+        measures = [(found.get((0, group)) or _Sums()).measures() for found in (now, then)]
+        return (*(-ORDERS[name](one) for one in measures for name in (order, "tokens", "calls")), group)
+
+    return sorted({group for _, group in (*now, *then)}, key=rank)
+
+
+def _folded(found: _Found, named: Collection[Group]) -> _Found:
+    folded: _Found = {}
+    kept = set(named)
+    for (index, group), sums in found.items():
+        folded.setdefault((index, group if group in kept else None), _Sums()).merge(sums)
+    return folded
+
+
+# ---------------------------------------------------------------- reading
+
+
+class _Window:
+    """A range, its periods, and what it is read from."""
+
+    def __init__(self, since: int, until: int, step: Step | None, zone: ZoneInfo) -> None:
+        self.starts = [since] if step is None else starts(since, until, step, zone)
+        self.pieces = list(pieces(since, until, self.starts, step, zone))
+
+
+def _read(connection: Connection, question: Question, window: _Window, top: Sequence[Group] | None = None) -> _Found:
+    found: defaultdict[tuple[int, Group], _Sums] = defaultdict(_Sums)
+    depth = 1 + len(question.groups)
+    brought = opened = 0
+    for piece in window.pieces:
+        rows = connection.execute(added(question, piece, top).limit(ROWS + 1 - brought)).all()
+        if (brought := brought + len(rows)) > ROWS:
+            raise Invalid(f"That is more than {ROWS} rows: ask for a shorter range, a longer step or fewer groups, or filter.")
+        for period, group, numbers in ((row[0], row[1:depth], row[depth:]) for row in rows):
+            found[piece.index(window.starts, period), _named(group)].add(numbers)
+        if not question.percentiles:
+            continue
+        rows = connection.execute(timed(question, piece, top).limit(HISTOGRAMS + 1 - opened)).all()
+        if (opened := opened + len(rows)) > HISTOGRAMS:
+            raise Invalid("That is too much to tell percentiles of: ask for a shorter range or a longer step, or filter.")
+        for period, group, histograms in ((row[0], row[1:depth], row[depth:]) for row in rows):
+            sums = found[piece.index(window.starts, period), _named(group)]
+            sums.durations.merge(Histogram.of(histograms[0]))
+            sums.first_tokens.merge(Histogram.of(histograms[1]))
+    return found
+
+
+def _named(group: tuple[Any, ...]) -> Group:
+    return None if None in group else group
+
+
+def added(question: Question, piece: Piece, top: Sequence[Group] | None) -> sa.Select[Any]:
+    """The period's beginning (null: the piece is in one), the groups, and the sums in the order of _NUMBERS."""
+    who, of = _who(question, top), _of(piece, ADDED)
+    place = (of.c.period, *(who.c[f"g{number}"] for number in range(len(question.groups))))
+    errors = sa.case((who.c.status != Status.ok.value, of.c.calls), else_=0)
+    priced = sa.case((who.c.price_id != "", of.c.attempts), else_=0)
+    # PostgreSQL adds integers up to a decimal, and a decimal takes Python ten times as long to read.
+    summed = [sa.cast(sa.func.sum(column), sa.BigInteger) for column in (*(of.c[name] for name in ADDED), errors, priced)]
+    query = sa.select(*place, *summed).join_from(of, who, of.c.dimension_id == who.c.dimension_id)
+    return query.group_by(*place)
+
+
+def timed(question: Question, piece: Piece, top: Sequence[Group] | None) -> sa.Select[Any]:
+    """The period's beginning, the groups, and both histograms of each row that has calls."""
+    who, of = _who(question, top), _of(piece, ("calls", "durations", "first_tokens"))
+    place = (of.c.period, *(who.c[f"g{number}"] for number in range(len(question.groups))))
+    query = sa.select(*place, of.c.durations, of.c.first_tokens).join_from(of, who, of.c.dimension_id == who.c.dimension_id)
+    return query.where(of.c.calls > 0)
+
+
+def _of(piece: Piece, columns: Iterable[str]) -> sa.Subquery:
+    """Inside, since what has parameters cannot be grouped by: PostgreSQL takes them to differ from those of the same words outside."""
+    bucket = rollups.c.bucket
+    period = piece.period(bucket)
+    named = (sa.cast(sa.null(), sa.BigInteger) if period is None else period).label("period")
+    query = sa.select(named, rollups.c.dimension_id, *(rollups.c[name] for name in columns))
+    return query.where(rollups.c.width == piece.width // 1000, *piece.conditions(bucket)).subquery("bucket")
+
+
+def _who(question: Question, top: Sequence[Group] | None) -> sa.Subquery:
+    """The dimensions that are asked about, each with its groups."""
+    nouns = _Nouns()
+    groups = [nouns[noun] for noun in question.groups]
+    wanted = [
+        nouns[filter.noun].not_in(filter.values) if filter.none_of else nouns[filter.noun].in_(filter.values) for filter in question.filters
+    ]
+    if question.endpoints is not None:
+        wanted.append(dimensions.c.endpoint_id.in_(question.endpoints))
+    if top is not None:
+        known = [group for group in top if group is not None]
+        among = sa.or_(*(sa.and_(*(column == value for column, value in zip(groups, group, strict=True))) for group in known))
+        groups = [sa.case((among, group)) for group in groups]
+    columns = (dimensions.c.dimension_id, dimensions.c.status, dimensions.c.price_id)
+    query = sa.select(*columns, *(group.label(f"g{number}") for number, group in enumerate(groups)))
+    return query.select_from(nouns.tables).where(*wanted).subquery("who")
+
+
+class _Nouns(dict[str, sa.ColumnElement[str]]):
+    """What groups and filters mean, and the tables that it takes. Endpoints and keys have the name that they have today."""
+
+    def __init__(self) -> None:
+        super().__init__({noun: dimensions.c[noun] for noun in ("provider", "model", "owner", "team", "status")})
+        self["price"] = dimensions.c.price_id
+        self.tables: sa.FromClause = dimensions
+
+    def __missing__(self, noun: str) -> sa.ColumnElement[str]:
+        table, name, where = self._told(noun)
+        self.tables = self.tables.outerjoin(table, where)
+        self[noun] = name
+        return name
+
+    def _told(self, noun: str) -> tuple[sa.FromClause, sa.ColumnElement[str], sa.ColumnElement[bool]]:
+        if noun == "endpoint":
+            table = schema.endpoints
+            return table, sa.func.coalesce(table.c.name, dimensions.c.endpoint), table.c.endpoint_id == dimensions.c.endpoint_id
+        if noun == "key":
+            table = schema.api_keys
+            return table, sa.func.coalesce(table.c.name, dimensions.c.key_name), table.c.key_id == dimensions.c.key_id
+        tags = schema.api_key_tags.alias()
+        where = sa.and_(tags.c.key_id == dimensions.c.key_id, tags.c.key == noun.removeprefix(TAG))
+        return tags, sa.func.coalesce(tags.c.value, ""), where
