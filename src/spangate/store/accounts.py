@@ -29,10 +29,10 @@ Row = Mapping[Any, Any]  # by the names of the table's columns
 WIDTHS = (900, 3_600, 86_400)  # s that a bucket lasts, each a multiple of the one before
 
 # What asks no model costs no tokens: nobody has to know any.
-_FREE = frozenset({"anthropic.count_tokens", "gemini.count_tokens", "openai.responses.stored"})
+FREE = frozenset({"anthropic.count_tokens", "gemini.count_tokens", "openai.responses.stored"})
 # Attempts that ended so cost nothing if nobody says otherwise: the provider said no, or we did.
-_DENIED = frozenset({Status.error.value, Status.refused.value})
-_UNREACHED = frozenset({"upstream_connect", "upstream_connect_timeout", "upstream_dns", "upstream_tls"})
+DENIED = frozenset({Status.error.value, Status.refused.value})
+UNREACHED = frozenset({"upstream_connect", "upstream_connect_timeout", "upstream_dns", "upstream_tls"})
 
 _CLASSES = {field: f"{field}_tokens" for field in Usage.__struct_fields__ if field != "invalid"}
 TOKENS = tuple(_CLASSES.values())
@@ -204,7 +204,7 @@ def _estimated(attempt: Row) -> bool:
 
 def _unknown(attempt: Row) -> bool:
     """Whether it may have cost tokens that nobody knows of."""
-    return not (has_tokens(attempt) or attempt["status"] in _DENIED or attempt["fault_kind"] in _UNREACHED or attempt["format"] in _FREE)
+    return not (has_tokens(attempt) or attempt["status"] in DENIED or attempt["fault_kind"] in UNREACHED or attempt["format"] in FREE)
 
 
 def _sum(values: Iterator[int | None]) -> int | None:
