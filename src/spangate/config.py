@@ -59,6 +59,12 @@ class Settings(BaseModel):
         repr=False,
         description="Key that encrypts secrets: 32 bytes in base64. Without: made at first start, kept as `kek.key` in the data folder.",
     )
+    pepper: str | None = Field(
+        None,
+        repr=False,
+        description="What keys are digested with: 32 bytes in base64. Without: made at first start, kept as `pepper.key` in the data "
+        "folder.",
+    )
     strict: bool = Field(False, description="A reply ends only when its record is on the disk: survives power loss, costs a sync's wait.")
     allow_private_upstreams: bool = Field(False, description="Permit providers at loopback and private addresses, and plain http.")
     grace: float = Field(30.0, ge=0, description="Seconds that open calls get to finish at shutdown.")
@@ -116,17 +122,17 @@ class Settings(BaseModel):
             raise ValueError("must look like postgresql://user@host/name, mysql://user@host/name or sqlite:////path/to/file")
         return db
 
-    @field_validator("kek")
+    @field_validator("kek", "pepper")
     @classmethod
-    def _whole_kek(cls, kek: str | None) -> str | None:
-        if kek is not None:
+    def _whole(cls, key: str | None) -> str | None:
+        if key is not None:
             try:
-                size = len(base64.b64decode(kek, validate=True))
+                size = len(base64.b64decode(key, validate=True))
             except binascii.Error as error:
                 raise ValueError("not base64") from error
             if size != 32:
                 raise ValueError(f"is {size} bytes long, must be 32")
-        return kek
+        return key
 
     @property
     def database_url(self) -> str:
@@ -139,6 +145,10 @@ class Settings(BaseModel):
     @property
     def kek_file(self) -> Path:
         return self.data_dir / "kek.key"
+
+    @property
+    def pepper_file(self) -> Path:
+        return self.data_dir / "pepper.key"
 
     @property
     def snapshot_file(self) -> Path:
@@ -189,8 +199,8 @@ class Settings(BaseModel):
         return cls.model_validate_json(text)
 
 
-# What the supervisor holds on to, or what the journals and secrets on the disk belong to: another value needs a stop and a start.
-FIXED = ("host", "port", "data_dir", "db", "kek")
+# What the supervisor holds on to, or what the journals, secrets and keys at rest belong to: another value needs a stop and a start.
+FIXED = ("host", "port", "data_dir", "db", "kek", "pepper")
 
 
 def cores() -> int:

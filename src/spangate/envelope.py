@@ -1,4 +1,5 @@
 """A secret at rest is ciphertext under a data key of its own, and the data key is ciphertext under the key-encryption key (KEK).
+A caller's key at rest is a digest under the pepper.
 
 A sealed value opens only in the row and the field it was sealed for: a ciphertext copied to another row is refused.
 
@@ -8,6 +9,7 @@ A sealed value opens only in the row and the field it was sealed for: a cipherte
 import base64
 import binascii
 import hashlib
+import hmac
 import os
 import tempfile
 from collections.abc import Callable
@@ -62,14 +64,31 @@ class Keyring:
             raise Unsealable(f"does not open with key {self.fingerprint} for {TABLE} {row} {field}") from None
 
 
+class Pepper:
+    """Digests of the keys that callers show. Who has a copy of the database alone can neither use a key nor tell whether a guess is one."""
+
+    def __init__(self, secret: bytes) -> None:
+        if len(secret) != KEY:
+            raise ValueError(f"the pepper must be {KEY} bytes, this one has {len(secret)}")
+        self._secret = secret
+        self.fingerprint = hashlib.sha256(b"spangate pepper fingerprint\x00" + secret).hexdigest()[:32]
+
+    def __repr__(self) -> str:
+        return f"Pepper({self.fingerprint})"
+
+    def digest(self, key: bytes) -> bytes:
+        """HMAC-SHA-256 of a key's UTF-8 bytes."""
+        return hmac.digest(self._secret, key, "sha256")
+
+
 def parse_key(text: str) -> bytes:
     """The 32 bytes that a base64 text (either alphabet) stands for."""
     try:
         key = base64.b64decode(text.strip().translate(str.maketrans("-_", "+/")), validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError("the key-encryption key must be base64 text") from None
+        raise ValueError("a key must be base64 text") from None
     if len(key) != KEY:
-        raise ValueError(f"the key-encryption key must be {KEY} bytes in base64, this one has {len(key)}")
+        raise ValueError(f"a key must be {KEY} bytes in base64, this one has {len(key)}")
     return key
 
 

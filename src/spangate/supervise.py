@@ -10,6 +10,7 @@ that do not fit. The new process has to say that it serves before the old one is
 what is old goes on. A child learns of our death by the end of its stdin.
 """
 
+import base64
 import contextlib
 import errno
 import fcntl
@@ -19,17 +20,22 @@ import os
 import secrets
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
+
+import msgspec
 
 from . import descriptors
 from .config import FIXED, ConfigError, Settings
 from .envelope import load_or_make_key, publish_private
+from .exchange import Snapshot
 from .observe.metrics import METRICS, RESTARTS, ROLLS
 from .observe.series import Numbers, gather, wipe
 
@@ -450,12 +456,19 @@ def claim(settings: Settings) -> Generator[bool]:
 
 
 def with_keys(settings: Settings) -> tuple[Settings, bool]:
-    """The settings with both keys in them, made (mode 0600) if there were none. True: the admin key was made just now."""
+    """The settings with all keys in them, made (mode 0600) if there were none. True: the admin key was made just now."""
     made = False
     try:
         if settings.admin_key is None:
             made = publish_private(settings.admin_key_file, f"sg-{secrets.token_urlsafe(32)}\n".encode())
             settings = settings.model_copy(update={"admin_key": settings.admin_key_file.read_text().strip()})
+        if settings.pepper is None:
+            if not settings.pepper_file.exists() and (keyed := _peppered(settings)) is not None:
+                raise StartError(
+                    f"{settings.pepper_file} is missing, and the keys of {keyed} are digested with it: put it back, or give its key by "
+                    "SPANGATE_PEPPER. Without it no key of that database is known any more."
+                )
+            settings = settings.model_copy(update={"pepper": _kept(settings.pepper_file)})
         if settings.kek is None:
             sealed = next((file for file in (settings.snapshot_file, settings.data_dir / "spangate.db") if file.exists()), None)
             if sealed is not None and not settings.kek_file.exists():
@@ -463,13 +476,30 @@ def with_keys(settings: Settings) -> tuple[Settings, bool]:
                     f"{settings.kek_file} is missing, and the secrets of {sealed} are sealed with it: put it back, or give its key by "
                     "SPANGATE_KEK. Without it they are lost; to begin anew, start on another --data-dir."
                 )
-            load_or_make_key(settings.kek_file)
-            settings = settings.model_copy(update={"kek": settings.kek_file.read_text().strip()})
+            settings = settings.model_copy(update={"kek": _kept(settings.kek_file)})
     except OSError as error:
         raise StartError(f"keys: {error}") from None
-    except ValueError as error:
-        raise StartError(f"{settings.kek_file}: {error}") from None
     return settings, made
+
+
+def _kept(file: Path) -> str:
+    """The key in the file, made if there was none, as settings hold it."""
+    try:
+        return base64.b64encode(load_or_make_key(file)).decode()
+    except ValueError as error:
+        raise StartError(f"{file}: {error}") from None
+
+
+def _peppered(settings: Settings) -> Path | None:
+    """What is here that was made with a pepper; nothing is, where a version before there was one ran last."""
+    with contextlib.suppress(OSError, msgspec.MsgspecError):
+        if msgspec.msgpack.decode(settings.snapshot_file.read_bytes(), type=Snapshot).pepper is not None:
+            return settings.snapshot_file
+    database = settings.data_dir / "spangate.db"
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+        if connection.execute("SELECT 1 FROM server_state WHERE name = 'pepper'").fetchone() is not None:
+            return database
+    return None
 
 
 def listen(host: str, port: int) -> socket.socket:

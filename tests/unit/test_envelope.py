@@ -1,11 +1,13 @@
 import base64
+import hashlib
+import hmac
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from spangate.envelope import Keyring, Unsealable, load_or_make_key, parse_key, publish_private
+from spangate.envelope import Keyring, Pepper, Unsealable, load_or_make_key, parse_key, publish_private
 
 KEK = bytes(range(32))
 OTHER = bytes(range(1, 33))
@@ -80,6 +82,23 @@ def test_shows_a_fingerprint_but_no_key(keys: Keyring) -> None:
     assert KEK.hex() not in repr(keys)
 
 
+def test_a_pepper_digests_with_hmac() -> None:
+    assert Pepper(KEK).digest(b"sg-key") == hmac.new(KEK, b"sg-key", hashlib.sha256).digest() != Pepper(OTHER).digest(b"sg-key")
+
+
+def test_a_pepper_shows_a_fingerprint_but_not_itself() -> None:
+    pepper = Pepper(KEK)
+    assert pepper.fingerprint == Pepper(KEK).fingerprint != Pepper(OTHER).fingerprint
+    assert pepper.fingerprint != Keyring(KEK).fingerprint
+    assert repr(pepper) == f"Pepper({pepper.fingerprint})"
+
+
+@pytest.mark.parametrize("secret", [b"", b"x" * 31, b"x" * 33])
+def test_refuses_a_pepper_of_another_size(secret: bytes) -> None:
+    with pytest.raises(ValueError, match="must be 32 bytes"):
+        Pepper(secret)
+
+
 @pytest.mark.parametrize("kek", [b"", b"x" * 31, b"x" * 33])
 def test_refuses_a_key_of_another_size(kek: bytes) -> None:
     with pytest.raises(ValueError, match="must be 32 bytes"):
@@ -93,7 +112,7 @@ def test_parses_either_base64_alphabet() -> None:
 
 @pytest.mark.parametrize("text", ["", "hunter2", "!" * 44, base64.b64encode(b"short").decode(), "ä"])
 def test_refuses_what_is_no_key(text: str) -> None:
-    with pytest.raises(ValueError, match="key-encryption key must be"):
+    with pytest.raises(ValueError, match="a key must be"):
         parse_key(text)
 
 

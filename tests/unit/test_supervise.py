@@ -1,11 +1,14 @@
 """The supervisor over children of the test's own: what it starts, restarts, refuses, and in which order it ends things."""
 
+import base64
+import contextlib
 import fcntl
 import json
 import os
 import re
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -16,11 +19,14 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import psutil
 import pytest
 
 from spangate.config import Settings
+from spangate.exchange import Snapshot
 from spangate.observe.metrics import METRICS
 from spangate.observe.series import gather
 from spangate.supervise import PATIENCE, SAME_WISH, StartError, claim, pause, warn_of_few_files, with_keys
@@ -333,7 +339,7 @@ def test_a_taken_port_is_told_at_once(tmp_path: Path) -> None:
 def test_keys_are_made_once_and_readable_by_the_owner_alone(tmp_path: Path) -> None:
     settings, made = with_keys(Settings(data_dir=tmp_path))
     assert made is True
-    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("admin.key", "kek.key")] == [0o600, 0o600]
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("admin.key", "kek.key", "pepper.key")] == [0o600] * 3
     assert settings.admin_key == (tmp_path / "admin.key").read_text().strip()
     assert with_keys(Settings(data_dir=tmp_path)) == (settings, False)
 
@@ -346,15 +352,48 @@ def test_a_lost_key_encryption_key_is_not_made_anew(tmp_path: Path, sealed: str)
     assert not (tmp_path / "kek.key").exists()
 
 
-def test_a_key_file_that_is_no_key_is_named(tmp_path: Path) -> None:
-    (tmp_path / "kek.key").write_text("junk")
-    (tmp_path / "kek.key").chmod(0o600)
-    with pytest.raises(StartError, match=r"kek\.key"):
+@pytest.mark.parametrize("left", ["spangate.db", "snapshot.msgpack"])
+def test_a_lost_pepper_is_not_made_anew(tmp_path: Path, left: str) -> None:
+    with_keys(Settings(data_dir=tmp_path))
+    database(tmp_path, "INSERT INTO server_state VALUES ('pepper')")
+    snapshot(tmp_path, pepper="f")
+    (tmp_path / ({"spangate.db", "snapshot.msgpack"} - {left}).pop()).unlink()
+    (tmp_path / "pepper.key").unlink()
+    with pytest.raises(StartError, match=rf"pepper\.key is missing, and the keys of .*{left} are digested with it"):
+        with_keys(Settings(data_dir=tmp_path))
+    assert not (tmp_path / "pepper.key").exists()
+
+
+def test_what_a_version_without_a_pepper_left_behind_gets_one(tmp_path: Path) -> None:
+    with_keys(Settings(data_dir=tmp_path))
+    (tmp_path / "pepper.key").unlink()
+    database(tmp_path)
+    snapshot(tmp_path)
+    settings, _ = with_keys(Settings(data_dir=tmp_path))
+    assert settings.pepper == (tmp_path / "pepper.key").read_text().strip()
+
+
+def database(folder: Path, *statements: str) -> None:
+    with contextlib.closing(sqlite3.connect(folder / "spangate.db")) as connection, connection:
+        for statement in ("CREATE TABLE server_state (name TEXT)", *statements):
+            connection.execute(statement)
+
+
+def snapshot(folder: Path, **has: Any) -> None:
+    (folder / "snapshot.msgpack").write_bytes(msgspec.msgpack.encode(Snapshot(version=1, published_at=0, **has)))
+
+
+@pytest.mark.parametrize("name", ["kek.key", "pepper.key"])
+def test_a_key_file_that_is_no_key_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("junk")
+    (tmp_path / name).chmod(0o600)
+    with pytest.raises(StartError, match=re.escape(name)):
         with_keys(Settings(data_dir=tmp_path))
 
 
 def test_given_keys_are_not_written(tmp_path: Path) -> None:
-    given = Settings(data_dir=tmp_path, admin_key="sg-0123456789abcdef", kek="AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+    zeros = base64.b64encode(bytes(32)).decode()
+    given = Settings(data_dir=tmp_path, admin_key="sg-0123456789abcdef", kek=zeros, pepper=zeros)
     assert with_keys(given) == (given, False)
     assert list(tmp_path.iterdir()) == []
 

@@ -118,7 +118,8 @@ def database(there: There) -> Iterator[Finding]:
 
 
 def files(there: There) -> Iterator[Finding]:
-    for file in (there.settings.admin_key_file, there.settings.kek_file, there.settings.snapshot_file):
+    settings = there.settings
+    for file in (settings.admin_key_file, settings.kek_file, settings.pepper_file, settings.snapshot_file):
         if (mode := permissions(file)) is not None:
             wrong = mode & 0o077
             yield Finding(file.name, "wrong" if wrong else "ok", f"mode {mode:04o}" + (f": chmod 600 {file}" if wrong else ""))

@@ -19,7 +19,8 @@ def serve(settings: Settings, reload: Callable[[], Settings]) -> None:
 
 def supervise(settings: Settings, on_ready: Callable[[Running], None], reload: Callable[[], Settings] | None = None) -> int:
     """`reload` reads the settings again for a rolling restart; without it SIGHUP means stop."""
-    logs.configure(level=settings.log_level, format=settings.log_format, process="supervisor", secrets=(settings.admin_key, settings.kek))
+    hidden = (settings.admin_key, settings.kek, settings.pepper)
+    logs.configure(level=settings.log_level, format=settings.log_format, process="supervisor", secrets=hidden)
     try:
         return Supervisor(settings, reload=reload).run(on_ready)
     except StartError as error:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import os
 import secrets
@@ -15,13 +14,14 @@ import uvicorn
 import uvloop
 
 from ..config import Settings
-from ..envelope import Keyring, load_or_make_key, parse_key, publish_private
+from ..envelope import Keyring, Pepper, load_or_make_key, parse_key, publish_private
 from ..exchange import SealedKey
 from ..observe import logs
 from ..observe.series import Numbers
 from ..process import Server, tell_ready, when_orphaned
 from ..record.spans import trace_row
 from ..relay.cooling import Cooling
+from ..store import keys
 from ..store.engine import Database
 from ..store.faults import Invalid, Unavailable
 from ..store.secrets import bind
@@ -35,18 +35,21 @@ from .drain import Backlog, Drain
 from .policy import Identity
 from .publish import Publisher
 from .requests import Requests
+from .uses import Uses
 
 log = logging.getLogger("spangate.control")
 
 DRAIN_PAUSE = 0.05  # s; a settled call is in the database about this much later
 DRAINED = 2.0  # s of draining for somebody who waits for it
-LOOK_PAUSE = 1.0  # s between looks at the version counter: another host's control may have written
+LOOK_PAUSE = 1.0  # s between looks whether the database answers
+PUBLISH_PAUSE = 0.5  # s between looks at the version counter: another host may have revoked a key, which ends within a second here too
+NOTE_PAUSE = 60.0  # s; a key's last use through this API is known to the minute
 REOPEN_PAUSE = 1.0
 CLOSING = 45.0  # s that the last drain may take when the database answers slowly; what is left is drained at the next start
 
 
 def main(settings: Settings, ready_fd: int | None = None) -> None:
-    hidden = (settings.admin_key, settings.kek)
+    hidden = (settings.admin_key, settings.kek, settings.pepper)
     logs.configure(level=settings.log_level, format=settings.log_format, process="control", secrets=hidden)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.journals_dir.mkdir(mode=0o700, exist_ok=True)
@@ -71,17 +74,21 @@ class Control:
         self.numbers = Numbers(settings.metrics_dir, "control")
         self.metrics_dir = settings.metrics_dir
         self.keyring = Keyring(parse_key(settings.kek) if settings.kek else load_or_make_key(settings.kek_file))
-        keys = (admin_key(settings),)
+        self.pepper = Pepper(parse_key(settings.pepper) if settings.pepper else load_or_make_key(settings.pepper_file))
         self.database = Database(settings.database_url)
         self.sink = LedgerSink(self.database, trace_row)
         self.drain = Drain(settings.journals_dir, self.sink)
-        self.publisher = Publisher(self.database, settings.snapshot_file, keys)
+        fixed = (admin_key(settings, self.pepper),)
+        self.publisher = Publisher(self.database, settings.snapshot_file, fixed, pepper=self.pepper.fingerprint)
+        self.uses = Uses(self.database)
         self.opening = Chore("open the database", self._open, pause=REOPEN_PAUSE)
         self.looking = Chore("look at the database", self._look, pause=LOOK_PAUSE)
-        self.publishing = Chore("publish", self._publish, pause=LOOK_PAUSE)
+        self.publishing = Chore("publish", self._publish, pause=PUBLISH_PAUSE)
+        self.noting = Chore("note which keys were used", self._note, pause=NOTE_PAUSE)
         self.draining = Chore("drain", self._drain, pause=DRAIN_PAUSE)
-        desk = Desk(self.database, self.keyring, self.publish, now, self._ready, settings.allow_private_upstreams)
-        self.app = api.application(desk, Identity(keys), self, metrics_dir=settings.metrics_dir, body_limit=int(settings.body_limit))
+        desk = Desk(self.database, self.keyring, self.pepper, self.publish, now, self._ready, settings.allow_private_upstreams)
+        identity = Identity(lambda: self.publisher.keys, self.pepper, now=now, used=self.uses.note)
+        self.app = api.application(desk, identity, self, metrics_dir=settings.metrics_dir, body_limit=int(settings.body_limit))
         self.cooling = Cooling(settings.health_file)
         self._opened = False
         self._current: int | None = None
@@ -98,11 +105,13 @@ class Control:
 
     def stop(self) -> None:
         """After the workers: takes what they left in the journals, as far as the database is there to take it."""
-        for chore in (self.opening, self.looking, self.publishing, self.draining):
+        for chore in (self.opening, self.looking, self.publishing, self.draining, self.noting):
             chore.stop(CLOSING)
         deadline = time.monotonic() + CLOSING
         while self._opened and self.draining.once() and time.monotonic() < deadline:
             pass
+        if self._opened:
+            self.noting.once()
         self.database.close()
         self.numbers.close()
 
@@ -117,12 +126,14 @@ class Control:
             self.database.upgrade()
             with self.database.write() as connection:
                 bind(connection, self.keyring)
+                keys.bind(connection, self.pepper)
             self._opened = True
             self.looking.once()
             self.looking.start()
             self.publishing.once()
             self.publishing.start()
             self.draining.start()
+            self.noting.start()
             self.opening.finish()
         return False
 
@@ -137,6 +148,10 @@ class Control:
 
     def _publish(self) -> bool:
         self.publisher.publish()
+        return False
+
+    def _note(self) -> bool:
+        self.uses.keep()
         return False
 
     def _drain(self) -> bool:
@@ -173,7 +188,7 @@ class Control:
         return {"database": database.health, "drain": self.draining.health, "publish": self.publishing.health}
 
 
-def admin_key(settings: Settings) -> SealedKey:
+def admin_key(settings: Settings, pepper: Pepper) -> SealedKey:
     """The digest of the admin's key: from the settings, else from its file, which is made at first start."""
     key = settings.admin_key
     if key is None:
@@ -182,7 +197,7 @@ def admin_key(settings: Settings) -> SealedKey:
     if not key:
         publish_private(settings.admin_key_file, f"sg-{secrets.token_urlsafe(32)}\n".encode())
         key = settings.admin_key_file.read_text().strip()
-    return SealedKey(key_id="admin", digest=hashlib.sha256(key.encode()).digest(), name="admin")
+    return SealedKey(key_id="admin", digest=pepper.digest(key.encode()), name="admin")
 
 
 async def _serve(control: Control, sock: socket.socket, access_log: bool, ready_fd: int | None) -> None:

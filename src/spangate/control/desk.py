@@ -6,19 +6,28 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from ..envelope import Keyring
+from ..envelope import Keyring, Pepper
+from ..exchange import Caller
 from ..store.engine import Database
+
+NOBODY = Caller(key_id="", name="")
 
 
 @dataclass(frozen=True)
 class Desk:
     database: Database
     keyring: Keyring
+    pepper: Pepper
     publish: Callable[[], None]  # returns when the snapshot file is in place; must not raise
     now: Callable[[], int]  # wall clock, ms
     ready: Callable[[], None]  # raises Unavailable until the database is open: upgraded, and sealed with our key
     allow_private: bool = False
-    caller: str = ""  # who calls, for created_by and updated_by where the message leaves them out
+    caller: Caller = NOBODY  # for MLflow's operations, which get nothing but a desk and a message
+
+    @property
+    def by(self) -> str:
+        """For created_by and updated_by, where the message leaves them out."""
+        return self.caller.name
 
     @contextmanager
     def read(self) -> Generator[Connection]:

@@ -2,13 +2,10 @@
 
 import base64
 import binascii
-import hashlib
-import hmac
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, TypeVar
 
-import msgspec
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -16,15 +13,31 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive
 
-from ..exchange import SHOW_A_KEY, Caller, SealedKey
+from ..envelope import Pepper
+from ..exchange import EXPIRED, SHOW_A_KEY, Caller, Role, SealedKey
 
 DECLARED = "__spangate_policy__"
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
 class Policy(StrEnum):
+    """The least role that may call a route."""
+
     open = "open"  # anyone: liveness and version, which clients ask before they show a key
-    admin = "admin"
+    viewer = "viewer"  # what only reads
+    developer = "developer"  # what adds to experiments and traces
+    admin = "admin"  # what changes the gateway, tells of credentials or deletes
+
+    def allows(self, role: str) -> bool:
+        return role in _ALLOWED[self]
+
+
+_ALLOWED: Mapping[str, frozenset[str]] = {
+    Policy.open: frozenset(Role),
+    Policy.viewer: frozenset(Role),
+    Policy.developer: frozenset({Role.developer, Role.admin}),
+    Policy.admin: frozenset({Role.admin}),
+}
 
 
 class Undeclared(RuntimeError):
@@ -40,7 +53,7 @@ class Unidentified(Exception):
 
 
 class Forbidden(Unidentified):
-    """The key is known and its role is too small."""
+    """The key is known, and may not do that."""
 
 
 def allows(policy: Policy) -> Callable[[Endpoint], Endpoint]:
@@ -71,20 +84,28 @@ def shown(headers: Mapping[str, str]) -> str | None:
 
 
 class Identity:
-    """Who a key belongs to. Knows digests only, and compares every one of them in constant time."""
+    """Who a key belongs to. `keys` gives those in force by their digests, which nobody can aim at: the look-up's time tells nothing."""
 
-    def __init__(self, keys: Iterable[SealedKey]) -> None:
-        self._keys = tuple(keys)
+    def __init__(
+        self, keys: Callable[[], Mapping[bytes, SealedKey]], pepper: Pepper, *, now: Callable[[], int], used: Callable[[str, int], None]
+    ) -> None:
+        self._keys = keys
+        self._pepper = pepper
+        self._now = now  # wall clock, ms
+        self._used = used  # is told the id of each key that came in, and when
 
     def caller(self, headers: Mapping[str, str]) -> Caller:
         key = shown(headers)
         if key is None:
             raise Unidentified(f"No key was shown. {SHOW_A_KEY}")
-        digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
-        found = [known for known in self._keys if hmac.compare_digest(known.digest, digest)]
-        if not found:
+        found = self._keys().get(self._pepper.digest(key.encode("utf-8", "surrogatepass")))
+        if found is None:
             raise Unidentified(f"The key that was shown is not known here. {SHOW_A_KEY}")
-        return Caller(key_id=found[0].key_id, name=found[0].name, role=found[0].role)
+        now = self._now()
+        if found.expired(now):
+            raise Unidentified(EXPIRED)
+        self._used(found.key_id, now)
+        return found.caller(agent=headers.get("user-agent", "").partition(" ")[0])
 
 
 class Guarded(APIRoute):
@@ -104,13 +125,26 @@ class Guarded(APIRoute):
             if policy is not Policy.open:
                 identity: Identity = request.app.state.identity
                 caller = identity.caller(request.headers)
-                if caller.role != policy.value:
+                if not policy.allows(caller.role):
                     raise Forbidden(f"This needs the role `{policy.value}`, the key `{caller.name}` has `{caller.role}`.")
-                agent = request.headers.get("user-agent", "").partition(" ")[0]
-                request.state.caller = msgspec.structs.replace(caller, agent=agent)
+                request.state.caller = caller
             return await answer(Request(request.scope, _capped(request.receive, request.app.state.body_limit)))
 
         return guarded
+
+
+def caller_of(request: Request) -> Caller:
+    """Who called a guarded route. What the key may not read or see (`Caller.may_read`, `may_see`) is answered as if it were not there;
+    lists take `caller.endpoints` and `caller.experiments` as a condition: None is no condition."""
+    return request.state.caller
+
+
+def unlimited(request: Request) -> Caller:
+    """The same, where the answer tells of all endpoints together. Raises Forbidden for a key that may read of some alone."""
+    caller = caller_of(request)
+    if caller.endpoints is not None:
+        raise Forbidden(f"This tells of all endpoints together, and the key `{caller.name}` is for some of them.")
+    return caller
 
 
 def _capped(receive: Receive, limit: int) -> Receive:

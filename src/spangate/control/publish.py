@@ -7,7 +7,7 @@ wrote is found by the version counter.
 import os
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,12 +19,16 @@ from spangate.store.snapshot import snapshot, version
 
 
 class Publisher:
-    """Any thread may publish; one does at a time. `keys`: those that may call, which the file holds as digests."""
+    """Any thread may publish; one does at a time. `fixed`: keys that are in force whatever the database says; `pepper`: fingerprint."""
 
-    def __init__(self, database: Database, path: Path, keys: Sequence[SealedKey], *, disk: Disk | None = None) -> None:
+    def __init__(
+        self, database: Database, path: Path, fixed: Sequence[SealedKey], *, pepper: str | None = None, disk: Disk | None = None
+    ) -> None:
+        self.keys: Mapping[bytes, SealedKey] = {key.digest: key for key in fixed}  # in force, by their digests
         self._database = database
         self._path = path
-        self._keys = tuple(keys)
+        self._fixed = tuple(fixed)
+        self._pepper = pepper
         self._disk = disk or Disk()
         self._one = threading.Lock()
         self._published: Snapshot | None = None
@@ -49,7 +53,8 @@ class Publisher:
         with self._one, self._database.read() as connection:
             if self._published is not None and version(connection) == self._published.version and self._there() == self._written:
                 return False
-            current = snapshot(connection, self._keys)
+            current = snapshot(connection, self._fixed, pepper=self._pepper)
+            self.keys = {key.digest: key for key in current.keys}  # here a revoked key has no force any more, whatever the disk does
             self._write(msgspec.msgpack.encode(current))
             self._published, self._written = current, self._there()
             return True

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from spangate.exchange import Maker, Route, Target
+from spangate.exchange import Maker, Route, Scope, Target
 from spangate.wire.formats import openai_responses, raw
 from spangate.wire.problems import Refusal
 
@@ -10,7 +10,7 @@ from .admit import admit
 from .asked import asked
 from .call import Call
 from .peek import Peek
-from .proxy import SCOPE, proxied
+from .proxy import proxied
 from .route import Routes, continued, made_by, route
 
 
@@ -35,7 +35,7 @@ async def destination(call: Call, routes: Routes, responses: Responses) -> tuple
         found = route(routes, inbound, peeked.model)
     call.routed(found, stream=peeked.stream, model=peeked.model)
     if inbound.format == raw.NAME:
-        admit(inbound.caller, found, scope=SCOPE)
+        admit(inbound.caller, found, scope=Scope.proxy)
         seen, found = proxied(inbound, found)
         call.understood(seen)
         peeked = asked(seen)

@@ -17,7 +17,6 @@ from .peek import peek
 from .peek_gemini import FORMATS as OF_METHODS
 from .peek_gemini import METHODS
 
-SCOPE = "proxy"  # of a key
 LONGEST = 8192  # characters of a path or a query; most servers take no more
 
 # RFC 3986's pchar, less what is always written in percent: these stand in a path as they are.

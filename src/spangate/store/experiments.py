@@ -4,7 +4,7 @@ An endpoint that is tracked always has an active experiment: whoever deletes it 
 the same transaction (`delete`), so that calls go on and their traces stay readable.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -76,7 +76,9 @@ def search(
     view: str = "ACTIVE_ONLY",
     max_results: int | None = None,
     page_token: str | None = None,
+    among: Collection[str] | None = None,
 ) -> tuple[list[Experiment], str | None]:
+    """`among`: ids of those that may be found; None: all."""
     size = PAGE if max_results is None else max_results
     if not 1 <= size <= PAGE_LIMIT:
         raise Invalid(f"Invalid value for max_results: {size}. It must be at least 1 and at most {PAGE_LIMIT}.")
@@ -90,6 +92,8 @@ def search(
             pass
         case _:
             raise Invalid(f"Invalid view_type '{view}'. Use ACTIVE_ONLY, DELETED_ONLY or ALL.")
+    if among is not None:
+        query = query.where(table.c.experiment_id.in_(sorted(_number(experiment_id) for experiment_id in among)))
     for comparison in filters.parse(filter or ""):
         query = query.where(_condition(connection.dialect.name, comparison))
     orders = [_order(clause) for clause in order_by] or [paging.Order(table.c.created_at, "created_at", descending=True)]

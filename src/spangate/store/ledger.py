@@ -1,6 +1,6 @@
 """The bill, read: calls with their attempts, what they add up to, and whether anything is missing."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 from msgspec import Struct
@@ -133,17 +133,20 @@ def calls(
     connection: Connection,
     *,
     endpoint: str | None = None,
+    endpoint_ids: Collection[str] | None = None,
     status: str | None = None,
     since_ms: int | None = None,
     until_ms: int | None = None,
     max_results: int | None = None,
     page_token: str | None = None,
 ) -> tuple[list[CallRow], str | None]:
-    """Newest first."""
+    """Newest first. `endpoint_ids`: of those alone."""
     size = PAGE if max_results is None else max_results
     if not 1 <= size <= PAGE_LIMIT:
         raise Invalid(f"Invalid value for max_results: {size}. It must be at least 1 and at most {PAGE_LIMIT}.")
     query = sa.select(table)
+    if endpoint_ids is not None:
+        query = query.where(table.c.endpoint_id.in_(sorted(endpoint_ids)))
     if endpoint is not None:
         query = query.where(table.c.endpoint == endpoint)
     if status is not None:

@@ -29,7 +29,8 @@ metadata = MetaData(
     }
 )
 
-# Named numbers and texts: `version` (each management write adds one), `experiments` (the last id given out), `kek` (fingerprint).
+# Named numbers and texts: `version` (each management write adds one), `experiments` (the last id given out), `kek` and `pepper`
+# (fingerprints).
 server_state = Table(
     "server_state",
     metadata,
@@ -206,7 +207,7 @@ api_key_tags = Table(
 
 # ---------------------------------------------------------------- the price book
 
-# One row a price that was in force for a time. A row is never changed but for the end of its time.
+# One row a price that was in force for a time. Of a row only its time changes, and in the document the names that it is meant by.
 prices = Table(
     "prices",
     metadata,

@@ -12,7 +12,8 @@ from ..envelope import Keyring
 from . import limits
 from .engine import bump
 from .faults import AlreadyExists, InUse, Invalid, NotFound
-from .schema import model_definitions, server_state
+from .fingerprints import first
+from .schema import model_definitions
 from .schema import secrets as table
 
 FIELD = "values"  # what the envelope is bound to, with the secret's id
@@ -123,11 +124,8 @@ def delete(connection: Connection, secret_id: str) -> None:
 
 def bind(connection: Connection, keyring: Keyring) -> None:
     """Writes down at the first start which key-encryption key seals here, and refuses another one from then on."""
-    bump(connection)
-    known = connection.execute(sa.select(server_state.c.text).where(server_state.c.name == "kek")).scalar()
-    if known is None:
-        connection.execute(server_state.insert().values(name="kek", text=keyring.fingerprint))
-    elif known != keyring.fingerprint:
+    known = first(connection, "kek", keyring.fingerprint)
+    if known != keyring.fingerprint:
         raise Invalid(
             f"The secrets of this database are sealed with another key-encryption key: {known}, not {keyring.fingerprint}. "
             "Start with the key that was used before."

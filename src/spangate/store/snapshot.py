@@ -8,14 +8,16 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ..exchange import Alias, SealedKey, SealedRoute, SealedTarget, Snapshot
-from . import aliases, settings
+from . import aliases, keys, settings
 from .endpoints import FALLBACK
 from .engine import version as version
 from .schema import endpoint_models, endpoints, model_definitions, secrets
 
 
-def snapshot(connection: Connection, keys: Sequence[SealedKey], *, now: int | None = None) -> Snapshot:
-    """The routes as they are. `version` is read first: what commits meanwhile has a higher number and is published next."""
+def snapshot(connection: Connection, fixed: Sequence[SealedKey], *, pepper: str | None = None, now: int | None = None) -> Snapshot:
+    """The routes as they are, and the keys that are not revoked after those that are `fixed`. `pepper`: fingerprint.
+
+    `version` is read first: what commits meanwhile has a higher number and is published next."""
     number = version(connection)
     query = (
         sa.select(
@@ -63,6 +65,7 @@ def snapshot(connection: Connection, keys: Sequence[SealedKey], *, now: int | No
         version=number,
         published_at=time.time_ns() // 1_000_000 if now is None else now,
         routes=routes,
-        keys=tuple(keys),
+        keys=(*fixed, *keys.sealed(connection)),
+        pepper=pepper,
         aliases=tuple(Alias(pattern=alias.pattern, endpoint=alias.endpoint) for alias in aliases.list_(connection)),
     )

@@ -1,7 +1,6 @@
 """A relay worker, composed here from top to bottom. It has the snapshot and its journal, and never the database."""
 
 import asyncio
-import hashlib
 import logging
 import os
 import signal
@@ -14,7 +13,7 @@ import uvloop
 
 from spangate import __version__, descriptors
 from spangate.config import Settings
-from spangate.envelope import Keyring, load_or_make_key, parse_key
+from spangate.envelope import Keyring, Pepper, load_or_make_key, parse_key
 from spangate.exchange import SealedKey
 from spangate.observe import calls, logs
 from spangate.observe.calls import CallNumbers, ObservedJournal
@@ -51,7 +50,7 @@ LAST_WORDS = 2.0  # s for calls that were cut at the end of grace to settle
 
 
 def main(settings: Settings, listen_fd: int, ready_fd: int | None = None) -> None:
-    hidden = (settings.admin_key, settings.kek)
+    hidden = (settings.admin_key, settings.kek, settings.pepper)
     logs.configure(level=settings.log_level, format=settings.log_format, process="worker", secrets=hidden)
     # An answer that is cut off on purpose is no fault of the application.
     logging.getLogger("uvicorn.error").addFilter(lambda line: "without completing response" not in line.getMessage())
@@ -60,8 +59,9 @@ def main(settings: Settings, listen_fd: int, ready_fd: int | None = None) -> Non
 
 async def serve(settings: Settings, listener: socket.socket, ready_fd: int | None = None) -> None:
     keyring = Keyring(parse_key(settings.kek) if settings.kek else load_or_make_key(settings.kek_file))
+    pepper = Pepper(parse_key(settings.pepper) if settings.pepper else load_or_make_key(settings.pepper_file))
     allow_private = settings.allow_private_upstreams
-    snapshots = Snapshots(settings.snapshot_file, keyring, catalog(), allow_private=allow_private, admin=admin_key(settings))
+    snapshots = Snapshots(settings.snapshot_file, keyring, catalog(), allow_private=allow_private, admin=admin_key(settings, pepper))
     snapshots.refresh()
     journal = FileJournal(
         settings.journals_dir,
@@ -118,6 +118,7 @@ async def serve(settings: Settings, listener: socket.socket, ready_fd: int | Non
     ingress = Ingress(
         relay=relay,
         knowledge=snapshots,
+        pepper=pepper,
         forward=forward,
         ready=ready,
         bodies=BodyLimits(int(settings.body_limit), settings.body_idle_timeout),
@@ -214,8 +215,8 @@ async def _listen(server: Server, listener: socket.socket) -> None:
         await asyncio.wait(list(server.server_state.tasks), timeout=LAST_WORDS)
 
 
-def admin_key(settings: Settings) -> SealedKey | None:
+def admin_key(settings: Settings, pepper: Pepper) -> SealedKey | None:
     """The admin's key as this process was given it: the snapshot may be older, with the database down since the key was changed."""
     if settings.admin_key is None:
         return None
-    return SealedKey(key_id="admin", digest=hashlib.sha256(settings.admin_key.encode()).digest(), name="admin")
+    return SealedKey(key_id="admin", digest=pepper.digest(settings.admin_key.encode()), name="admin")

@@ -2,9 +2,10 @@
 
 import base64
 import binascii
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
 
+from spangate.envelope import Pepper
 from spangate.exchange import Caller, SealedKey
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -13,13 +14,24 @@ AGENT = 200  # characters kept of what a client calls itself
 _PLAIN = frozenset({b"x-api-key", b"x-goog-api-key", b"api-key"})
 
 
-def caller(headers: Headers, keys: Mapping[bytes, SealedKey]) -> Caller | None:
-    """None: no key was shown, or none that is known. `keys` is by digest, so the look-up's time says nothing of a key."""
+class Nobody(Enum):
+    """Why a caller is none."""
+
+    unknown = "no key was shown, or none that is known"
+    expired = "the key that was shown has expired"
+
+
+def caller(headers: Headers, keys: Mapping[bytes, SealedKey], pepper: Pepper, now: int) -> Caller | Nobody:
+    """`keys` is by digests under the pepper, which nobody can aim at: the look-up's time says nothing of a key. `now`: wall clock, ms."""
+    nobody = Nobody.unknown
     for shown in keys_shown(headers):
-        key = keys.get(hashlib.sha256(shown).digest())
-        if key is not None:
-            return Caller(key_id=key.key_id, name=key.name, role=key.role, scopes=key.scopes, agent=agent(headers))
-    return None
+        key = keys.get(pepper.digest(shown))
+        if key is None:
+            continue
+        if not key.expired(now):
+            return key.caller(agent(headers))
+        nobody = Nobody.expired
+    return nobody
 
 
 def keys_shown(headers: Headers) -> Iterator[bytes]:

@@ -12,7 +12,8 @@ from typing import Protocol
 import msgspec
 import uuid_utils
 
-from spangate.exchange import SHOW_A_KEY, Inbound, Reply, SealedKey
+from spangate.envelope import Pepper
+from spangate.exchange import EXPIRED, SHOW_A_KEY, Caller, Inbound, Reply, SealedKey
 from spangate.observe import logs
 from spangate.relay.route import Routes
 from spangate.relay.streaming import GONE, CutOff, StreamBody, left
@@ -22,7 +23,7 @@ from spangate.wire.problems import Problem, Refusal
 from .asgi import JSON, Disconnected, Headers, Receive, Scope, Send, respond
 from .bodies import ACCEPTED, BodyLimits, Bounded, unreadable, whole_body
 from .hosts import Hosts
-from .identity import caller
+from .identity import Nobody, caller
 from .operations import UNIFIED_CHAT, Place, about, invoked, listed, passed_raw, place, query_up, streams
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Ingress:
         *,
         relay: Relaying,
         knowledge: Knowledge,
+        pepper: Pepper,
         forward: Callable[[Scope, Receive, Send, Headers], Awaitable[None]],
         ready: Callable[[], Awaitable[tuple[bool, list[str]]]],
         bodies: BodyLimits,
@@ -72,6 +74,7 @@ class Ingress:
     ) -> None:
         self._relay = relay
         self._knowledge = knowledge
+        self._pepper = pepper
         self._forward = forward
         self._ready = ready
         self._bodies = bodies
@@ -112,9 +115,9 @@ class Ingress:
         method: str = scope["method"]
         allowed = place.operation(method)
         operation = allowed or place.shown
-        who = caller(headers, self._knowledge.keys)
-        if who is None:
-            await self._refuse_unknown(scope, send, FORMATS[operation.format], call_id)
+        who = self._who(headers, received_at)
+        if isinstance(who, Nobody):
+            await self._refuse_nobody(who, scope, send, FORMATS[operation.format], call_id)
             return
         refusal: Refusal | None = None
         body = b""
@@ -172,7 +175,11 @@ class Ingress:
         finally:
             watch.over = True
 
-    async def _refuse_unknown(self, scope: Scope, send: Send, format: Format, call_id: str) -> None:
+    def _who(self, headers: Headers, at: int) -> Caller | Nobody:
+        """`at`: wall clock, ns."""
+        return caller(headers, self._knowledge.keys, self._pepper, at // 1_000_000)
+
+    async def _refuse_nobody(self, nobody: Nobody, scope: Scope, send: Send, format: Format, call_id: str) -> None:
         if not self._knowledge.keys:  # nor does anybody else's key say anything
             self._answered(scope["method"], scope["path"], 503)
             problem = Refusal(503, "not_ready", NO_SNAPSHOT)
@@ -180,7 +187,7 @@ class Ingress:
             await respond(send, 503, headers, format.render_problem(problem, call_id))
             return
         self._unidentified(call_id)
-        problem = Refusal(401, "invalid_key", NO_KEY)
+        problem = Refusal(401, "invalid_key", NO_KEY) if nobody is Nobody.unknown else Refusal(401, "expired_key", EXPIRED)
         headers = [JSON, (b"www-authenticate", b"Bearer"), (b"x-spangate-call-id", call_id.encode())]
         await respond(send, 401, headers, format.render_problem(problem, call_id))
 
@@ -190,8 +197,9 @@ class Ingress:
         headers: Headers = scope["headers"]
         call_id = self._begun()
         format = FORMATS[spoken or _spoken(headers)]
-        if caller(headers, self._knowledge.keys) is None:
-            await self._refuse_unknown(scope, send, format, call_id)
+        who = self._who(headers, self._wall())
+        if isinstance(who, Nobody):
+            await self._refuse_nobody(who, scope, send, format, call_id)
             return
         named = [JSON, (b"x-spangate-call-id", call_id.encode())]
         problem: Problem | None = None
@@ -201,12 +209,13 @@ class Ingress:
             named.append((b"allow", b"GET"))
         elif name is not None:
             route = self._knowledge.routes.find(name)
-            if route is None:
+            if route is None or not who.may_call(route.endpoint_id):
                 problem = Refusal(404, "unknown_model", f"There is no endpoint named '{name[:200]}'.", param="model")
             else:
                 body = format.render_model(name, route.created_at)
         else:
-            body = format.render_models([(name, route.created_at) for name, route in sorted(self._knowledge.routes.names.items())])
+            known = sorted(self._knowledge.routes.names.items())
+            body = format.render_models([(name, route.created_at) for name, route in known if who.may_call(route.endpoint_id)])
         if problem is not None:
             body = format.render_problem(problem, call_id)
         status = 200 if problem is None else problem.status
@@ -217,8 +226,9 @@ class Ingress:
         headers: Headers = scope["headers"]
         call_id = self._begun()
         format = FORMATS[_spoken(headers) if said == "openai.chat" else said]
-        if caller(headers, self._knowledge.keys) is None:
-            await self._refuse_unknown(scope, send, format, call_id)
+        who = self._who(headers, self._wall())
+        if isinstance(who, Nobody):
+            await self._refuse_nobody(who, scope, send, format, call_id)
             return
         method, path = scope["method"], scope["path"]
         words = f"This gateway does not serve {method} {path[:200]}."

@@ -1,5 +1,6 @@
 import base64
-import hashlib
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
@@ -7,17 +8,25 @@ from starlette.testclient import TestClient
 
 from spangate.control import problems
 from spangate.control.policy import Guarded, Identity, Policy, Undeclared, Unidentified, allows, check, shown
-from spangate.exchange import Caller, SealedKey
+from spangate.envelope import Pepper
+from spangate.exchange import Caller, Role, SealedKey
+
+PEPPER = Pepper(bytes(32))
+NOW = 1_700_000_000_000
 
 
-def sealed(key: str, *, role: str = "admin") -> SealedKey:
-    return SealedKey(key_id=f"k-{key}", digest=hashlib.sha256(key.encode()).digest(), name=f"name of {key}", role=role)
+def sealed(key: str, **has: Any) -> SealedKey:
+    return SealedKey(key_id=f"k-{key}", digest=PEPPER.digest(key.encode()), name=f"name of {key}", **has)
+
+
+def identity(*keys: SealedKey, used: Callable[[str, int], None] = lambda key_id, at: None) -> Identity:
+    return Identity(lambda: {key.digest: key for key in keys}, PEPPER, now=lambda: NOW, used=used)
 
 
 def application() -> FastAPI:
     app = FastAPI(openapi_url=None)
     app.router.route_class = Guarded
-    app.state.identity = Identity([sealed("right"), sealed("small", role="reader")])
+    app.state.identity = identity(sealed("right"), sealed("small", role="viewer"))
     app.state.body_limit = 100
     problems.install(app)
     return app
@@ -50,14 +59,41 @@ def test_finds_the_key_where_clients_put_it(headers: dict[str, str], key: str | 
 
 
 def test_knows_whose_key_it_is() -> None:
-    identity = Identity([sealed("one"), sealed("two")])
-    assert identity.caller({"x-api-key": "two"}) == Caller(key_id="k-two", name="name of two")
+    seen: list[tuple[str, int]] = []
+    limits = {"endpoints": frozenset({"e-1"}), "experiments": frozenset({"7"}), "owner": "ann", "team": "search"}
+    known = identity(sealed("one"), sealed("two", role="viewer", **limits), used=lambda *use: seen.append(use))
+    caller = known.caller({"x-api-key": "two", "user-agent": "mlflow/3 python"})
+    assert caller == Caller(key_id="k-two", name="name of two", role="viewer", agent="mlflow/3", **limits)
+    assert seen == [("k-two", NOW)]
+
+
+def test_a_key_that_expired_is_told_so() -> None:
+    seen: list[tuple[str, int]] = []
+    known = identity(sealed("old", expires_at=NOW), sealed("yet", expires_at=NOW + 1), used=lambda *use: seen.append(use))
+    with pytest.raises(Unidentified, match="has expired"):
+        known.caller({"x-api-key": "old"})
+    assert known.caller({"x-api-key": "yet"}).key_id == "k-yet"
+    assert [key_id for key_id, _ in seen] == ["k-yet"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "roles"),
+    [
+        (Policy.open, ["admin", "developer", "viewer"]),
+        (Policy.viewer, ["admin", "developer", "viewer"]),
+        (Policy.developer, ["admin", "developer"]),
+        (Policy.admin, ["admin"]),
+    ],
+)
+def test_each_role_may_what_those_below_may(policy: Policy, roles: list[str]) -> None:
+    assert [role.value for role in Role if policy.allows(role)] == roles
+    assert not policy.allows("reader")
 
 
 @pytest.mark.parametrize("headers", [{}, {"x-api-key": "wrong"}, {"x-api-key": "éé\udcff"}])
 def test_refuses_whom_it_does_not_know(headers: dict[str, str]) -> None:
     with pytest.raises(Unidentified) as refused:
-        Identity([sealed("one")]).caller(headers)
+        identity(sealed("one")).caller(headers)
     names = ("Authorization", "x-api-key", "x-goog-api-key", "`api-key`", "Basic")
     assert [name for name in names if name not in refused.value.message] == [], "it tells all places where a key is looked for"
 

@@ -1,5 +1,4 @@
 import errno
-import hashlib
 import os
 import stat
 import threading
@@ -9,14 +8,14 @@ import msgspec
 import pytest
 
 from spangate.control.publish import Publisher
-from spangate.envelope import Keyring
+from spangate.envelope import Keyring, Pepper
 from spangate.exchange import SealedKey, SealedRoute, Snapshot
 from spangate.record.journal import Disk
 from spangate.store import endpoints, models, secrets
 from spangate.store.engine import Database
 
 KEYRING = Keyring(bytes(32))
-KEYS = (SealedKey(key_id="admin", digest=hashlib.sha256(b"sg-test").digest(), name="admin"),)
+KEYS = (SealedKey(key_id="admin", digest=Pepper(bytes(32)).digest(b"sg-test"), name="admin"),)
 
 
 @pytest.fixture

@@ -332,7 +332,7 @@ async def test_the_providers_refusal_passes_in_its_own_words_and_is_not_tried_ag
         (raw("DELETE", "/files"), 403, "proxy_not_allowed"),
         (raw("GET", "/models"), 403, "proxy_not_allowed"),
         (raw("GET", "/files/%2e%2e/models"), 400, "bad_proxy_path"),
-        (msgspec.structs.replace(raw("GET", "/files"), caller=Caller(key_id="k", name="small", role="user")), 403, "missing_scope"),
+        (msgspec.structs.replace(raw("GET", "/files"), caller=Caller(key_id="k", name="small", role="developer")), 403, "missing_scope"),
     ],
 )
 async def test_what_may_not_pass_is_refused_before_anybody_is_called(inbound: Inbound, status: int, kind: str) -> None:

@@ -1,11 +1,12 @@
 import re
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spangate.exchange import Alias, Caller, Inbound, Maker, Route, Target
+from spangate.exchange import Alias, Caller, Inbound, Maker, Route, Scope, Target
 from spangate.relay.admit import admit
 from spangate.relay.route import Routes, continued, fits, made_by, route
 from spangate.wire.problems import Refusal
@@ -56,26 +57,49 @@ def test_does_not_repeat_a_name_of_any_length() -> None:
 
 
 def test_admits_whoever_showed_a_key() -> None:
-    admit(Caller(key_id="k", name="n", role="user"), CHAT)
+    admit(Caller(key_id="k", name="n", role="developer"), CHAT)
     with pytest.raises(Refusal, match="A key is needed"):
         admit(None, CHAT)
+
+
+@pytest.mark.parametrize(
+    ("has", "kind"),
+    [
+        ({"role": "admin"}, None),
+        ({"role": "developer", "endpoints": frozenset({CHAT.endpoint_id, "e-9"})}, None),
+        ({"role": "developer", "endpoints": frozenset({"e-9"})}, "endpoint_not_allowed"),
+        ({"role": "developer", "endpoints": frozenset[str]()}, "endpoint_not_allowed"),
+        ({"role": "viewer"}, "role_reads_only"),
+        ({"role": "viewer", "endpoints": frozenset({CHAT.endpoint_id})}, "role_reads_only"),
+        ({"role": "viewer", "endpoints": frozenset({"e-9"})}, "endpoint_not_allowed"),
+        ({"role": "reader"}, "role_reads_only"),
+    ],
+)
+def test_a_call_needs_a_role_that_calls_and_a_key_for_the_endpoint(has: dict[str, Any], kind: str | None) -> None:
+    caller = Caller(key_id="k", name="n", **has)
+    if kind is None:
+        admit(caller, CHAT)
+        return
+    with pytest.raises(Refusal) as refused:
+        admit(caller, CHAT)
+    assert (refused.value.status, refused.value.kind) == (403, kind)
 
 
 @pytest.mark.parametrize(
     ("caller", "may"),
     [
         (Caller(key_id="k", name="n"), True),
-        (Caller(key_id="k", name="n", role="user", scopes=("other", "proxy")), True),
-        (Caller(key_id="k", name="n", role="user", scopes=("other",)), False),
-        (Caller(key_id="k", name="n", role="user"), False),
+        (Caller(key_id="k", name="n", role="developer", scopes=("other", "proxy")), True),
+        (Caller(key_id="k", name="n", role="developer", scopes=("other",)), False),
+        (Caller(key_id="k", name="n", role="developer"), False),
     ],
 )
 def test_a_scope_is_the_admins_or_the_keys_own(caller: Caller, may: bool) -> None:
     if may:
-        admit(caller, CHAT, scope="proxy")
+        admit(caller, CHAT, scope=Scope.proxy)
         return
     with pytest.raises(Refusal) as refused:
-        admit(caller, CHAT, scope="proxy")
+        admit(caller, CHAT, scope=Scope.proxy)
     assert (refused.value.status, refused.value.kind) == (403, "missing_scope")
 
 

@@ -1,13 +1,15 @@
 import base64
-import hashlib
 
 import pytest
 
+from spangate.envelope import Pepper
 from spangate.exchange import Caller, SealedKey
-from spangate.worker.identity import agent, caller
+from spangate.worker.identity import Nobody, agent, caller
 
 KEY = b"sg-0123456789"
-DIGEST = hashlib.sha256(KEY).digest()
+PEPPER = Pepper(bytes(32))
+DIGEST = PEPPER.digest(KEY)
+NOW = 1_700_000_000_000
 KEYS = {DIGEST: SealedKey(key_id="k-1", digest=DIGEST, name="admin", role="admin")}
 
 
@@ -28,17 +30,39 @@ def basic(user: bytes, password: bytes) -> bytes:
     ],
 )
 def test_finds_the_key_where_the_sdks_put_it(header: tuple[bytes, bytes]) -> None:
-    assert caller([(b"accept", b"*/*"), header], KEYS) == Caller(key_id="k-1", name="admin", role="admin", agent="")
+    assert caller([(b"accept", b"*/*"), header], KEYS, PEPPER, NOW) == Caller(key_id="k-1", name="admin", role="admin", agent="")
 
 
-def test_the_caller_has_the_scopes_of_the_key() -> None:
-    keys = {DIGEST: SealedKey(key_id="k-1", digest=DIGEST, name="ours", role="user", scopes=("proxy",))}
-    assert caller([(b"x-api-key", KEY)], keys) == Caller(key_id="k-1", name="ours", role="user", scopes=("proxy",))
+def test_the_caller_has_all_that_the_key_has() -> None:
+    has = {
+        "role": "developer",
+        "scopes": ("proxy",),
+        "endpoints": frozenset({"e-1"}),
+        "experiments": frozenset({"7"}),
+        "owner": "ann",
+        "team": "search",
+    }
+    keys = {DIGEST: SealedKey(key_id="k-1", digest=DIGEST, name="ours", **has)}
+    headers = [(b"x-api-key", KEY), (b"user-agent", b"OpenAI/Python")]
+    assert caller(headers, keys, PEPPER, NOW) == Caller(key_id="k-1", name="ours", agent="OpenAI", **has)
+
+
+@pytest.mark.parametrize(("left", "known"), [(1, True), (0, False), (-1, False)])
+def test_a_key_ends_with_the_moment_that_it_expires_at(left: int, known: bool) -> None:
+    keys = {DIGEST: SealedKey(key_id="k-1", digest=DIGEST, name="ours", expires_at=NOW + left)}
+    found = caller([(b"x-api-key", KEY)], keys, PEPPER, NOW)
+    assert found == (Caller(key_id="k-1", name="ours") if known else Nobody.expired)
+
+
+def test_an_expired_key_stands_in_no_others_way() -> None:
+    old = SealedKey(key_id="k-0", digest=PEPPER.digest(b"old"), name="old", expires_at=NOW)
+    found = caller([(b"authorization", b"Bearer old"), (b"x-api-key", KEY)], {old.digest: old, **KEYS}, PEPPER, NOW)
+    assert isinstance(found, Caller)
 
 
 def test_one_known_key_among_several_is_enough() -> None:
     headers = [(b"authorization", b"Bearer the agent's own login"), (b"x-api-key", KEY)]
-    assert caller(headers, KEYS) is not None
+    assert isinstance(caller(headers, KEYS, PEPPER, NOW), Caller)
 
 
 @pytest.mark.parametrize(
@@ -55,11 +79,11 @@ def test_one_known_key_among_several_is_enough() -> None:
         [(b"x-api-key", b"")],
         [(b"cookie", b"key=" + KEY)],
         [(b"x-api-key", KEY[:-1])],
-        [(b"x-api-key", hashlib.sha256(KEY).digest())],
+        [(b"x-api-key", DIGEST)],
     ],
 )
 def test_lets_nobody_else_in(headers: list[tuple[bytes, bytes]]) -> None:
-    assert caller(headers, KEYS) is None
+    assert caller(headers, KEYS, PEPPER, NOW) is Nobody.unknown
 
 
 @pytest.mark.parametrize(

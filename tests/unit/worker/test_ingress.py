@@ -1,12 +1,12 @@
 import asyncio
 import gzip
-import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
+from spangate.envelope import Pepper
 from spangate.exchange import Caller, Inbound, Reply, Route, SealedKey
 from spangate.observe import logs
 from spangate.relay.route import Routes
@@ -40,8 +40,11 @@ class Relay:
         return Reply(status=refusal.status, headers=[], body=refusal.kind.encode())
 
 
+PEPPER = Pepper(bytes(32))
+
+
 class Knowledge:
-    keys = {hashlib.sha256(KEY).digest(): SealedKey(key_id="k-1", digest=b"", name="admin")}
+    keys = {PEPPER.digest(KEY): SealedKey(key_id="k-1", digest=b"", name="admin")}
     routes = Routes(
         {
             "b": Route(endpoint_id="e-2", name="b", targets=(), created_at=1_700_000_000_000),
@@ -64,6 +67,7 @@ class Door:
         self.ingress = Ingress(
             relay=self.relay,
             knowledge=Knowledge(),
+            pepper=PEPPER,
             forward=self.forward,
             ready=self.readiness,
             bodies=BodyLimits(100, 0.1),

@@ -1,7 +1,6 @@
 """The worker as a process: the inherited socket, the journal on the disk, and the ways in which it ends."""
 
 import base64
-import hashlib
 import json
 import os
 import signal
@@ -20,13 +19,14 @@ from tests.upstream.knobs import mark
 from tests.upstream.process import Upstream
 
 from spangate.config import Settings
-from spangate.envelope import Keyring
+from spangate.envelope import Keyring, Pepper
 from spangate.exchange import Begun, JournalRecord, SealedKey, SealedRoute, SealedTarget, Settled, Snapshot, Status
 from spangate.record.journal import read_segment, segments
 from spangate.worker.snapshots import FIELD
 
 KEY = "sg-worker-process-test"
 KEK = bytes(range(32))
+PEPPER = bytes(reversed(range(32)))
 
 
 class Worker:
@@ -36,7 +36,12 @@ class Worker:
         self.publish(upstream)
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.settings = Settings(
-            data_dir=folder, kek=base64.b64encode(KEK).decode(), admin_key=KEY, allow_private_upstreams=True, **settings
+            data_dir=folder,
+            kek=base64.b64encode(KEK).decode(),
+            pepper=base64.b64encode(PEPPER).decode(),
+            admin_key=KEY,
+            allow_private_upstreams=True,
+            **settings,
         )
         fd = self.socket.fileno()
         self.process = subprocess.Popen(
@@ -63,7 +68,7 @@ class Worker:
             auth_config={"api_base": upstream.base},
         )
         route = SealedRoute(endpoint_id="e-1", name="chat", targets=(target,), experiment_id="1")
-        key = SealedKey(key_id="admin", digest=hashlib.sha256(KEY.encode()).digest(), name="admin")
+        key = SealedKey(key_id="admin", digest=Pepper(PEPPER).digest(KEY.encode()), name="admin")
         (self.folder / "snapshot.msgpack").write_bytes(
             msgspec.msgpack.encode(Snapshot(version=1, published_at=0, routes=(route,), keys=(key,)))
         )

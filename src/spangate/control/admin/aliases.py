@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ...store import aliases as store
 from ..desk import Desk
-from ..policy import Policy, allows
+from ..policy import Policy, allows, caller_of
 
 PATH = "/api/v1/aliases"
 
@@ -40,13 +40,15 @@ class Gone(BaseModel):
 
 def mount(app: FastAPI, desk: Desk) -> None:
     @app.get(PATH, tags=["aliases"], response_model=Aliases)
-    @allows(Policy.admin)
+    @allows(Policy.viewer)
     def list_aliases(  # pyright: ignore[reportUnusedFunction]
+        request: Request,
         endpoint: Annotated[str | None, Query(description="Name of an endpoint: only its aliases.")] = None,
     ) -> Aliases:
         """All aliases, in the order of their patterns."""
         with desk.read() as connection:
-            return Aliases(aliases=[_shown(alias) for alias in store.list_(connection, endpoint=endpoint or None)])
+            aliases = store.list_(connection, endpoint=endpoint or None)
+        return Aliases(aliases=[_shown(alias) for alias in aliases if caller_of(request).may_read(alias.endpoint_id)])
 
     @app.put(PATH, tags=["aliases"], response_model=Alias)
     @allows(Policy.admin)

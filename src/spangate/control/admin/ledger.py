@@ -3,14 +3,15 @@
 import datetime
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query
+from fastapi import FastAPI, Query, Request
 from pydantic import BaseModel, Field
 
 from ...exchange import Status, trace_id
 from ...store import ledger as store
+from ...store.faults import NotFound
 from ...wire.usage import Provenance
 from ..desk import Desk
-from ..policy import Policy, allows
+from ..policy import Policy, allows, caller_of, unlimited
 from .status import Progress
 
 FUTURE = 9_000_000_000_000  # ms; what is later overflows a database's nanoseconds
@@ -114,8 +115,9 @@ class Completeness(BaseModel):
 
 def mount(app: FastAPI, desk: Desk, progress: Progress) -> None:
     @app.get("/api/v1/calls", tags=["ledger"], response_model=Calls)
-    @allows(Policy.admin)
+    @allows(Policy.viewer)
     def list_calls(  # pyright: ignore[reportUnusedFunction]
+        request: Request,
         endpoint: str | None = None,
         status: Status | None = None,
         since_ms: Annotated[int | None, Query(ge=0, le=FUTURE, description="Received at or after this Unix time.")] = None,
@@ -133,20 +135,25 @@ def mount(app: FastAPI, desk: Desk, progress: Progress) -> None:
                 until_ms=until_ms,
                 max_results=max_results,
                 page_token=page_token or None,
+                endpoint_ids=caller_of(request).endpoints,
             )
         return Calls(calls=[_call(row) for row in rows], next_page_token=token)
 
     @app.get("/api/v1/calls/{call_id}", tags=["ledger"], response_model=Call)
-    @allows(Policy.admin)
-    def get_call(call_id: str) -> Call:  # pyright: ignore[reportUnusedFunction]
+    @allows(Policy.viewer)
+    def get_call(call_id: str, request: Request) -> Call:  # pyright: ignore[reportUnusedFunction]
         """One call with its attempts."""
         with desk.read() as connection:
-            return _call(store.call(connection, call_id))
+            row = store.call(connection, call_id)
+        if not caller_of(request).may_read(row.endpoint_id):
+            raise NotFound(f"Call '{call_id}' not found")
+        return _call(row)
 
     @app.get("/api/v1/completeness", tags=["ledger"], response_model=Completeness)
-    @allows(Policy.admin)
-    def completeness() -> Completeness:  # pyright: ignore[reportUnusedFunction]
+    @allows(Policy.viewer)
+    def completeness(request: Request) -> Completeness:  # pyright: ignore[reportUnusedFunction]
         """Whether each record of each worker's journal is in the database, once."""
+        unlimited(request)
         # The journals first: what is drained between the two looks is then counted in both, not in none.
         waiting = progress.backlog()
         with desk.read() as connection:

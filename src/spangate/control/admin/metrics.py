@@ -2,20 +2,21 @@
 
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from ... import __version__
 from ...observe import metrics
 from ...observe.series import Sums, gather
-from ..policy import Policy, allows
+from ..policy import Policy, allows, unlimited
 from .status import Progress
 
 
 def mount(app: FastAPI, progress: Progress, directory: Path) -> None:
     @app.get("/metrics", include_in_schema=False)
-    @allows(Policy.admin)
-    def told() -> Response:  # pyright: ignore[reportUnusedFunction]
+    @allows(Policy.viewer)
+    def told(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
+        unlimited(request)
         sums, living = gather(directory, metrics.METRICS)
         return Response(metrics.exposition({**sums, **metrics.processes(living), **chores(progress)}), media_type=metrics.CONTENT_TYPE)
 

@@ -49,7 +49,7 @@ class Providers(BaseModel):
 
 def mount(app: FastAPI) -> None:
     @app.get("/api/v1/providers", tags=["providers"], response_model=Providers)
-    @allows(Policy.admin)
+    @allows(Policy.viewer)
     def list_providers() -> Providers:  # pyright: ignore[reportUnusedFunction]
         """The catalogue of providers."""
         return Providers(providers=[_row(provider) for provider in catalog().values()])

@@ -7,9 +7,11 @@ from fastapi import FastAPI, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...exchange import EndpointSettings, ProxyRules
+from ...store import endpoints
 from ...store import settings as store
+from ...store.faults import NotFound
 from ..desk import Desk
-from ..policy import Policy, allows
+from ..policy import Policy, allows, caller_of
 
 Seconds = Annotated[float | None, Field(gt=0, le=store.LONGEST, allow_inf_nan=False)]
 PATH = "/api/v1/endpoints/{name}/settings"
@@ -45,10 +47,12 @@ class Settings(BaseModel):
 
 def mount(app: FastAPI, desk: Desk) -> None:
     @app.get(PATH, tags=["endpoints"], response_model=Settings)
-    @allows(Policy.admin)
-    def get_settings(name: str) -> Settings:  # pyright: ignore[reportUnusedFunction]
+    @allows(Policy.viewer)
+    def get_settings(name: str, request: Request) -> Settings:  # pyright: ignore[reportUnusedFunction]
         """The settings of one endpoint."""
         with desk.read() as connection:
+            if not caller_of(request).may_read(endpoints.get(connection, name=name).endpoint_id):
+                raise NotFound(f"GatewayEndpoint not found (name='{name}')")
             return _shown(store.get(connection, name))
 
     @app.patch(PATH, tags=["endpoints"], response_model=Settings)

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from ...providers import canonical
 from ...store import endpoints as store
-from ...store.faults import Invalid
+from ...store.faults import Invalid, NotFound
 from ..desk import Desk
+from ..policy import Policy
 from . import models
 from .messages import (
     AttachModel,
@@ -47,7 +48,7 @@ def create(desk: Desk, ask: CreateEndpoint) -> EndpointReply:
             fallback=_fallback(ask.fallback_config),
             usage_tracking=ask.usage_tracking,
             experiment_id=ask.experiment_id or None,
-            by=ask.created_by or desk.caller,
+            by=ask.created_by or desk.by,
             now=desk.now(),
         )
     return EndpointReply(endpoint=info(endpoint))
@@ -57,13 +58,17 @@ def get(desk: Desk, ask: GetEndpoint) -> EndpointReply:
     if bool(ask.endpoint_id) == bool(ask.name):
         raise Invalid("Exactly one of endpoint_id or name must be provided")
     with desk.read() as connection:
-        return EndpointReply(endpoint=info(store.get(connection, endpoint_id=ask.endpoint_id or None, name=ask.name or None)))
+        endpoint = store.get(connection, endpoint_id=ask.endpoint_id or None, name=ask.name or None)
+    if not desk.caller.may_read(endpoint.endpoint_id):
+        asked = f"endpoint_id='{ask.endpoint_id}'" if ask.endpoint_id else f"name='{ask.name}'"
+        raise NotFound(f"GatewayEndpoint not found ({asked})")
+    return EndpointReply(endpoint=info(endpoint))
 
 
 def list_(desk: Desk, ask: ListEndpoints) -> EndpointsReply:
     with desk.read() as connection:
         endpoints = store.list_(connection, provider=canonical(ask.provider) if ask.provider else None, secret_id=ask.secret_id or None)
-        return EndpointsReply(endpoints=[info(endpoint) for endpoint in endpoints])
+    return EndpointsReply(endpoints=[info(endpoint) for endpoint in endpoints if desk.caller.may_read(endpoint.endpoint_id)])
 
 
 def update(desk: Desk, ask: UpdateEndpoint) -> EndpointReply:
@@ -78,7 +83,7 @@ def update(desk: Desk, ask: UpdateEndpoint) -> EndpointReply:
             fallback=store.UNSET if ask.fallback_config is None else _fallback(ask.fallback_config),
             usage_tracking=store.UNSET if ask.usage_tracking is None else ask.usage_tracking,
             experiment_id=ask.experiment_id or store.UNSET,
-            by=ask.updated_by or desk.caller,
+            by=ask.updated_by or desk.by,
             now=desk.now(),
         )
     return EndpointReply(endpoint=info(endpoint))
@@ -92,7 +97,7 @@ def delete(desk: Desk, ask: DeleteEndpoint) -> Nothing:
 
 def attach(desk: Desk, ask: AttachModel) -> MappingReply:
     with desk.write() as connection:
-        mapping = store.attach(connection, ask.endpoint_id, _model(ask.model_config), by=ask.created_by or desk.caller, now=desk.now())
+        mapping = store.attach(connection, ask.endpoint_id, _model(ask.model_config), by=ask.created_by or desk.by, now=desk.now())
     return MappingReply(mapping=mapping_info(mapping))
 
 
@@ -121,7 +126,7 @@ def create_binding(desk: Desk, ask: CreateBinding) -> BindingReply:
             ask.endpoint_id,
             resource_type=ask.resource_type,
             resource_id=ask.resource_id,
-            by=ask.created_by or desk.caller,
+            by=ask.created_by or desk.by,
             now=desk.now(),
         )
     return BindingReply(binding=binding_info(binding))
@@ -135,7 +140,7 @@ def list_bindings(desk: Desk, ask: ListBindings) -> BindingsReply:
             resource_type=ask.resource_type or None,
             resource_id=ask.resource_id or None,
         )
-        return BindingsReply(bindings=[binding_info(binding) for binding in bindings])
+    return BindingsReply(bindings=[binding_info(binding) for binding in bindings if desk.caller.may_read(binding.endpoint_id)])
 
 
 def delete_binding(desk: Desk, ask: DeleteBinding) -> Nothing:
@@ -215,16 +220,16 @@ def _fallback_config(fallback: store.Fallback | None) -> FallbackConfig | None:
 
 BASE = "/3.0/mlflow/gateway/endpoints"
 OPERATIONS = (
-    Operation("POST", f"{BASE}/create", CreateEndpoint, create),
-    Operation("GET", f"{BASE}/get", GetEndpoint, get),
-    Operation("GET", f"{BASE}/list", ListEndpoints, list_),
-    Operation("POST", f"{BASE}/update", UpdateEndpoint, update),
-    Operation("DELETE", f"{BASE}/delete", DeleteEndpoint, delete),
-    Operation("POST", f"{BASE}/models/attach", AttachModel, attach),
-    Operation("POST", f"{BASE}/models/detach", DetachModel, detach),
-    Operation("POST", f"{BASE}/set-tag", SetEndpointTag, set_tag),
-    Operation("DELETE", f"{BASE}/delete-tag", DeleteEndpointTag, delete_tag),
-    Operation("POST", f"{BASE}/bindings/create", CreateBinding, create_binding),
-    Operation("GET", f"{BASE}/bindings/list", ListBindings, list_bindings),
-    Operation("DELETE", f"{BASE}/bindings/delete", DeleteBinding, delete_binding),
+    Operation("POST", f"{BASE}/create", CreateEndpoint, create, Policy.admin),
+    Operation("GET", f"{BASE}/get", GetEndpoint, get, Policy.viewer),
+    Operation("GET", f"{BASE}/list", ListEndpoints, list_, Policy.viewer),
+    Operation("POST", f"{BASE}/update", UpdateEndpoint, update, Policy.admin),
+    Operation("DELETE", f"{BASE}/delete", DeleteEndpoint, delete, Policy.admin),
+    Operation("POST", f"{BASE}/models/attach", AttachModel, attach, Policy.admin),
+    Operation("POST", f"{BASE}/models/detach", DetachModel, detach, Policy.admin),
+    Operation("POST", f"{BASE}/set-tag", SetEndpointTag, set_tag, Policy.admin),
+    Operation("DELETE", f"{BASE}/delete-tag", DeleteEndpointTag, delete_tag, Policy.admin),
+    Operation("POST", f"{BASE}/bindings/create", CreateBinding, create_binding, Policy.admin),
+    Operation("GET", f"{BASE}/bindings/list", ListBindings, list_bindings, Policy.viewer),
+    Operation("DELETE", f"{BASE}/bindings/delete", DeleteBinding, delete_binding, Policy.admin),
 )

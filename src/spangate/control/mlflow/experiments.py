@@ -1,8 +1,9 @@
 """Experiments over MLflow's REST: where the traces of endpoints are kept."""
 
 from ...store import experiments as store
-from ...store.faults import Invalid
+from ...store.faults import Invalid, NotFound
 from ..desk import Desk
+from ..policy import Forbidden, Policy
 from .messages import (
     CreateExperiment,
     DeleteExperimentTag,
@@ -27,6 +28,8 @@ PAGE_MAX = 50_000  # MLflow's ceiling
 
 
 def create(desk: Desk, ask: CreateExperiment) -> ExperimentCreated:
+    if desk.caller.experiments is not None:
+        raise Forbidden(f"The key `{desk.caller.name}` is for the experiments that it names, and makes no others.")
     with desk.write() as connection:
         experiment_id = store.create(
             connection,
@@ -40,12 +43,12 @@ def create(desk: Desk, ask: CreateExperiment) -> ExperimentCreated:
 
 def get(desk: Desk, ask: GetExperiment) -> ExperimentReply:
     with desk.read() as connection:
-        return ExperimentReply(experiment=info(store.get(connection, ask.experiment_id)))
+        return ExperimentReply(experiment=info(_seen(desk, store.get(connection, ask.experiment_id))))
 
 
 def get_by_name(desk: Desk, ask: GetExperimentByName) -> ExperimentReply:
     with desk.read() as connection:
-        return ExperimentReply(experiment=info(store.get_by_name(connection, ask.experiment_name)))
+        return ExperimentReply(experiment=info(_seen(desk, store.get_by_name(connection, ask.experiment_name))))
 
 
 def search(desk: Desk, ask: SearchExperiments) -> ExperimentsReply:
@@ -60,6 +63,7 @@ def search(desk: Desk, ask: SearchExperiments) -> ExperimentsReply:
             view=(ask.view_type or ViewType.ACTIVE_ONLY).value,
             max_results=most,
             page_token=ask.page_token or None,
+            among=desk.caller.experiments,
         )
     return ExperimentsReply(experiments=[info(experiment) for experiment in found], next_page_token=token)
 
@@ -85,14 +89,22 @@ def restore(desk: Desk, ask: GetExperiment) -> Nothing:
 
 def set_tag(desk: Desk, ask: SetExperimentTag) -> Nothing:
     with desk.write() as connection:
+        _seen(desk, store.get(connection, ask.experiment_id))
         store.set_tag(connection, ask.experiment_id, ask.key, ask.value or "")
     return Nothing()
 
 
 def delete_tag(desk: Desk, ask: DeleteExperimentTag) -> Nothing:
     with desk.write() as connection:
+        _seen(desk, store.get(connection, ask.experiment_id))
         store.delete_tag(connection, ask.experiment_id, ask.key)
     return Nothing()
+
+
+def _seen(desk: Desk, experiment: store.Experiment) -> store.Experiment:
+    if not desk.caller.may_see(experiment.experiment_id):
+        raise NotFound(f"No Experiment with id={experiment.experiment_id} exists")
+    return experiment
 
 
 def info(experiment: store.Experiment) -> ExperimentInfo:
@@ -109,14 +121,14 @@ def info(experiment: store.Experiment) -> ExperimentInfo:
 
 BASE = "/2.0/mlflow/experiments"
 OPERATIONS = (
-    Operation("POST", f"{BASE}/create", CreateExperiment, create),
-    Operation("GET", f"{BASE}/get", GetExperiment, get),
-    Operation("GET", f"{BASE}/get-by-name", GetExperimentByName, get_by_name),
-    Operation("POST", f"{BASE}/search", SearchExperiments, search),
-    Operation("GET", f"{BASE}/search", SearchExperiments, search),
-    Operation("POST", f"{BASE}/update", UpdateExperiment, update),
-    Operation("POST", f"{BASE}/delete", GetExperiment, delete),
-    Operation("POST", f"{BASE}/restore", GetExperiment, restore),
-    Operation("POST", f"{BASE}/set-experiment-tag", SetExperimentTag, set_tag),
-    Operation("POST", f"{BASE}/delete-experiment-tag", DeleteExperimentTag, delete_tag),
+    Operation("POST", f"{BASE}/create", CreateExperiment, create, Policy.developer),
+    Operation("GET", f"{BASE}/get", GetExperiment, get, Policy.viewer),
+    Operation("GET", f"{BASE}/get-by-name", GetExperimentByName, get_by_name, Policy.viewer),
+    Operation("POST", f"{BASE}/search", SearchExperiments, search, Policy.viewer),
+    Operation("GET", f"{BASE}/search", SearchExperiments, search, Policy.viewer),
+    Operation("POST", f"{BASE}/update", UpdateExperiment, update, Policy.admin),
+    Operation("POST", f"{BASE}/delete", GetExperiment, delete, Policy.admin),
+    Operation("POST", f"{BASE}/restore", GetExperiment, restore, Policy.admin),
+    Operation("POST", f"{BASE}/set-experiment-tag", SetExperimentTag, set_tag, Policy.developer),
+    Operation("POST", f"{BASE}/delete-experiment-tag", DeleteExperimentTag, delete_tag, Policy.developer),
 )

@@ -1,9 +1,15 @@
 """Model definitions over MLflow's REST."""
 
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
 from ...providers import canonical, catalog
+from ...store import endpoints
 from ...store import models as store
-from ...store.faults import Invalid
+from ...store.faults import Invalid, NotFound
 from ..desk import Desk
+from ..policy import Policy
 from .messages import CreateModel, DeleteModel, GetModel, ListModels, ModelInfo, ModelReply, ModelsReply, Nothing, UpdateModel
 from .operations import Operation
 
@@ -16,7 +22,7 @@ def create(desk: Desk, ask: CreateModel) -> ModelReply:
             secret_id=ask.secret_id or None,
             provider=_known(ask.provider),
             model_name=ask.model_name,
-            by=ask.created_by or desk.caller,
+            by=ask.created_by or desk.by,
             now=desk.now(),
         )
     return ModelReply(model_definition=info(model))
@@ -24,13 +30,17 @@ def create(desk: Desk, ask: CreateModel) -> ModelReply:
 
 def get(desk: Desk, ask: GetModel) -> ModelReply:
     with desk.read() as connection:
-        return ModelReply(model_definition=info(store.get(connection, ask.model_definition_id)))
+        model = store.get(connection, ask.model_definition_id)
+        if not _readable(desk, connection, [model]):
+            raise NotFound(f"GatewayModelDefinition not found (model_definition_id='{ask.model_definition_id}')")
+    return ModelReply(model_definition=info(model))
 
 
 def list_(desk: Desk, ask: ListModels) -> ModelsReply:
     with desk.read() as connection:
         models = store.list_(connection, provider=canonical(ask.provider) if ask.provider else None, secret_id=ask.secret_id or None)
-        return ModelsReply(model_definitions=[info(model) for model in models])
+        readable = _readable(desk, connection, models)
+    return ModelsReply(model_definitions=[info(model) for model in readable])
 
 
 def update(desk: Desk, ask: UpdateModel) -> ModelReply:
@@ -42,7 +52,7 @@ def update(desk: Desk, ask: UpdateModel) -> ModelReply:
             secret_id=ask.secret_id,
             model_name=ask.model_name,
             provider=None if ask.provider is None else _known(ask.provider),
-            by=ask.updated_by or desk.caller,
+            by=ask.updated_by or desk.by,
             now=desk.now(),
         )
     return ModelReply(model_definition=info(model))
@@ -69,6 +79,15 @@ def info(model: store.ModelDefinition) -> ModelInfo:
     )
 
 
+def _readable(desk: Desk, connection: Connection, models: Sequence[store.ModelDefinition]) -> Sequence[store.ModelDefinition]:
+    """Those that stand behind an endpoint which the key may read of."""
+    if desk.caller.endpoints is None:
+        return models
+    named = [endpoint for endpoint in endpoints.list_(connection) if desk.caller.may_read(endpoint.endpoint_id)]
+    used = {mapping.model_definition_id for endpoint in named for mapping in endpoint.mappings}
+    return [model for model in models if model.model_definition_id in used]
+
+
 def _known(provider: str) -> str:
     if canonical(provider) not in catalog():
         raise Invalid(f"Provider '{provider}' is not one that this version can call. Those are: {', '.join(sorted(catalog()))}.")
@@ -77,9 +96,9 @@ def _known(provider: str) -> str:
 
 BASE = "/3.0/mlflow/gateway/model-definitions"
 OPERATIONS = (
-    Operation("POST", f"{BASE}/create", CreateModel, create),
-    Operation("GET", f"{BASE}/get", GetModel, get),
-    Operation("GET", f"{BASE}/list", ListModels, list_),
-    Operation("POST", f"{BASE}/update", UpdateModel, update),
-    Operation("DELETE", f"{BASE}/delete", DeleteModel, delete),
+    Operation("POST", f"{BASE}/create", CreateModel, create, Policy.admin),
+    Operation("GET", f"{BASE}/get", GetModel, get, Policy.viewer),
+    Operation("GET", f"{BASE}/list", ListModels, list_, Policy.viewer),
+    Operation("POST", f"{BASE}/update", UpdateModel, update, Policy.admin),
+    Operation("DELETE", f"{BASE}/delete", DeleteModel, delete, Policy.admin),
 )

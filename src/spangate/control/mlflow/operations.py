@@ -11,8 +11,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ...exchange import Caller
 from ..desk import Desk
-from ..policy import Policy, allows
+from ..policy import Policy, allows, caller_of
 from . import notation
 from .messages import Ask
 
@@ -28,7 +29,7 @@ class Operation(Generic[A]):
     path: str  # after the prefix
     ask: type[A]
     answer: Callable[[Desk, A], msgspec.Struct]
-    policy: Policy = Policy.admin
+    policy: Policy
 
 
 def mount(app: FastAPI, desk: Desk, operations: Sequence[Operation[Any]]) -> None:
@@ -39,7 +40,7 @@ def mount(app: FastAPI, desk: Desk, operations: Sequence[Operation[Any]]) -> Non
 
 
 def _endpoint(desk: Desk, operation: Operation[Any]) -> Callable[..., Any]:
-    def answer(caller: str, body: bytes, query: Sequence[tuple[str, str]], path: dict[str, str]) -> bytes:
+    def answer(caller: Caller, body: bytes, query: Sequence[tuple[str, str]], path: dict[str, str]) -> bytes:
         if operation.method == "GET":  # MLflow's DELETE carries a JSON body, its GET a query string
             ask = notation.parse_query(operation.ask, query, path)
         else:
@@ -50,9 +51,7 @@ def _endpoint(desk: Desk, operation: Operation[Any]) -> Callable[..., Any]:
     async def endpoint(request: Request) -> Response:
         body = await request.body()
         # In a thread: the database's drivers wait, and a large trace takes a while to render.
-        rendered = await run_in_threadpool(
-            answer, request.state.caller.name, body, request.query_params.multi_items(), dict(request.path_params)
-        )
+        rendered = await run_in_threadpool(answer, caller_of(request), body, request.query_params.multi_items(), dict(request.path_params))
         return Response(rendered, media_type=JSON)
 
     return endpoint

@@ -3,6 +3,7 @@
 from ...providers import AuthMode, Provider, canonical, catalog
 from ...store.faults import Invalid
 from ..desk import Desk
+from ..policy import Policy
 from .messages import AuthModeInfo, FieldInfo, GetProviderConfig, ListProviders, ProviderConfigReply, ProvidersReply
 from .operations import Operation
 
@@ -64,6 +65,6 @@ def _field(provider: Provider, mode: AuthMode, name: str) -> FieldInfo:
 
 BASE = "/3.0/mlflow/gateway"
 OPERATIONS = (
-    Operation("GET", f"{BASE}/supported-providers", ListProviders, list_),
-    Operation("GET", f"{BASE}/provider-config", GetProviderConfig, config),
+    Operation("GET", f"{BASE}/supported-providers", ListProviders, list_, Policy.viewer),
+    Operation("GET", f"{BASE}/provider-config", GetProviderConfig, config, Policy.viewer),
 )

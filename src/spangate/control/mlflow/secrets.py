@@ -7,6 +7,7 @@ from ...store import secrets as store
 from ...store.faults import Invalid
 from .. import credentials, upstreams
 from ..desk import Desk
+from ..policy import Policy
 from .messages import CreateSecret, DeleteSecret, GetSecret, ListSecrets, Nothing, SecretInfo, SecretReply, SecretsReply, UpdateSecret
 from .operations import Operation
 
@@ -22,7 +23,7 @@ def create(desk: Desk, ask: CreateSecret) -> SecretReply:
             values=ask.secret_value or {},
             provider=provider,
             auth_config=auth_config,
-            by=ask.created_by or desk.caller,
+            by=ask.created_by or desk.by,
             now=desk.now(),
         )
     return SecretReply(secret=info(secret))
@@ -53,7 +54,7 @@ def update(desk: Desk, ask: UpdateSecret) -> SecretReply:
             ask.secret_id,
             values=ask.secret_value or None,
             auth_config=auth_config or None,
-            by=ask.updated_by or desk.caller,
+            by=ask.updated_by or desk.by,
             now=desk.now(),
         )
     return SecretReply(secret=info(secret))
@@ -89,9 +90,9 @@ def _checked(desk: Desk, provider: str | None, values: Mapping[str, str], auth_c
 
 BASE = "/3.0/mlflow/gateway/secrets"
 OPERATIONS = (
-    Operation("POST", f"{BASE}/create", CreateSecret, create),
-    Operation("GET", f"{BASE}/get", GetSecret, get),
-    Operation("GET", f"{BASE}/list", ListSecrets, list_),
-    Operation("POST", f"{BASE}/update", UpdateSecret, update),
-    Operation("DELETE", f"{BASE}/delete", DeleteSecret, delete),
+    Operation("POST", f"{BASE}/create", CreateSecret, create, Policy.admin),
+    Operation("GET", f"{BASE}/get", GetSecret, get, Policy.admin),
+    Operation("GET", f"{BASE}/list", ListSecrets, list_, Policy.admin),
+    Operation("POST", f"{BASE}/update", UpdateSecret, update, Policy.admin),
+    Operation("DELETE", f"{BASE}/delete", DeleteSecret, delete, Policy.admin),
 )

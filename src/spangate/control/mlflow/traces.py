@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from ...exchange import Content
 from ...record import spans as derived
 from ...store import traces as store
+from ...store.faults import NotFound
 from ..desk import Desk
+from ..policy import Policy
 from .messages import (
     BatchGetTraces,
     DeleteTraceTag,
@@ -35,7 +37,8 @@ def search(desk: Desk, ask: SearchTraces) -> TraceSearchReply:
     with desk.read() as connection:
         rows, token = store.search(
             connection,
-            experiment_ids=_experiments(ask.locations),
+            experiment_ids=[named for named in _experiments(ask.locations) if desk.caller.may_see(named)],
+            endpoint_ids=desk.caller.endpoints,
             filter=ask.filter or None,
             order_by=list(ask.order_by or ()),
             max_results=ask.max_results,
@@ -46,39 +49,51 @@ def search(desk: Desk, ask: SearchTraces) -> TraceSearchReply:
 
 def get_info(desk: Desk, ask: GetTraceInfo) -> TraceReply:
     with desk.read() as connection:
-        return TraceReply(trace=Trace(trace_info=_info(store.get(connection, ask.trace_id))))
+        return TraceReply(trace=Trace(trace_info=_info(_seen(desk, store.get(connection, ask.trace_id)))))
 
 
 def get(desk: Desk, ask: GetTrace) -> TraceReply:
     """`allow_partial` makes no difference: a trace is here when it is whole."""
     with desk.read() as connection:
-        row = store.get(connection, ask.trace_id)
+        row = _seen(desk, store.get(connection, ask.trace_id))
         content = store.content(connection, [ask.trace_id]).get(ask.trace_id)
     return TraceReply(trace=_trace(row, content))
 
 
 def batch(desk: Desk, ask: BatchGetTraces) -> TracesReply:
-    ids = ask.trace_ids or ()
     with desk.read() as connection:
-        rows, contents = store.batch(connection, ids), store.content(connection, ids)
+        rows = [row for row in store.batch(connection, ask.trace_ids or ()) if _sees(desk, row)]
+        contents = store.content(connection, [row.trace_id for row in rows])
     return TracesReply(traces=[_trace(row, contents.get(row.trace_id)) for row in rows])
 
 
 def batch_infos(desk: Desk, ask: BatchGetTraces) -> TraceInfosReply:
     with desk.read() as connection:
-        return TraceInfosReply(trace_infos=[_info(row) for row in store.batch(connection, ask.trace_ids or ())])
+        return TraceInfosReply(trace_infos=[_info(row) for row in store.batch(connection, ask.trace_ids or ()) if _sees(desk, row)])
 
 
 def set_tag(desk: Desk, ask: SetTraceTag) -> Nothing:
     with desk.write_quietly() as connection:
+        _seen(desk, store.get(connection, ask.trace_id))
         store.set_tag(connection, ask.trace_id, ask.key, ask.value or "")
     return Nothing()
 
 
 def delete_tag(desk: Desk, ask: DeleteTraceTag) -> Nothing:
     with desk.write_quietly() as connection:
+        _seen(desk, store.get(connection, ask.trace_id))
         store.delete_tag(connection, ask.trace_id, ask.key)
     return Nothing()
+
+
+def _sees(desk: Desk, row: store.TraceRow) -> bool:
+    return desk.caller.may_see(row.experiment_id) and desk.caller.may_read(row.endpoint_id)
+
+
+def _seen(desk: Desk, row: store.TraceRow) -> store.TraceRow:
+    if not _sees(desk, row):
+        raise NotFound(f"Trace with ID '{row.trace_id}' not found.")
+    return row
 
 
 def _experiments(locations: Sequence[TraceLocation]) -> list[str]:
@@ -135,13 +150,13 @@ BASE = "/3.0/mlflow/traces"
 TAGS = f"{BASE}/{{trace_id}}/tags"
 OLDER_TAGS = "/2.0/mlflow/traces/{trace_id}/tags"
 OPERATIONS = (
-    Operation("POST", f"{BASE}/search", SearchTraces, search),
-    Operation("GET", f"{BASE}/get", GetTrace, get),
-    Operation("GET", f"{BASE}/batchGet", BatchGetTraces, batch),
-    Operation("POST", f"{BASE}/batchGetInfos", BatchGetTraces, batch_infos),
-    Operation("GET", f"{BASE}/{{trace_id}}", GetTraceInfo, get_info),  # after the words that it would take for an id
-    Operation("PATCH", TAGS, SetTraceTag, set_tag),
-    Operation("DELETE", TAGS, DeleteTraceTag, delete_tag),
-    Operation("PATCH", OLDER_TAGS, SetTraceTag, set_tag),  # where the client sends them
-    Operation("DELETE", OLDER_TAGS, DeleteTraceTag, delete_tag),
+    Operation("POST", f"{BASE}/search", SearchTraces, search, Policy.viewer),
+    Operation("GET", f"{BASE}/get", GetTrace, get, Policy.viewer),
+    Operation("GET", f"{BASE}/batchGet", BatchGetTraces, batch, Policy.viewer),
+    Operation("POST", f"{BASE}/batchGetInfos", BatchGetTraces, batch_infos, Policy.viewer),
+    Operation("GET", f"{BASE}/{{trace_id}}", GetTraceInfo, get_info, Policy.viewer),  # after the words that it would take for an id
+    Operation("PATCH", TAGS, SetTraceTag, set_tag, Policy.developer),
+    Operation("DELETE", TAGS, DeleteTraceTag, delete_tag, Policy.developer),
+    Operation("PATCH", OLDER_TAGS, SetTraceTag, set_tag, Policy.developer),  # where the client sends them
+    Operation("DELETE", OLDER_TAGS, DeleteTraceTag, delete_tag, Policy.developer),
 )

@@ -89,7 +89,7 @@ def mount(app: FastAPI) -> None:
 
 
 def _refuse() -> Callable[[Request], Coroutine[Any, Any, Response]]:
-    @allows(Policy.admin)
+    @allows(Policy.viewer)  # whoever is known here
     async def refuse(request: Request) -> Response:
         return problem(501, "NOT_IMPLEMENTED", f"{request.method} {request.url.path} is MLflow's; this gateway does not serve it.")
 
