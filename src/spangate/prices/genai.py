@@ -85,9 +85,12 @@ def _prices(providers: "Sequence[package.Provider]") -> Iterator[Price]:
     for provider in providers:
         lenders = [by_id[name] for name in provider.fallback_model_providers or () if name in by_id]
         models = ((owner, model) for owner in (provider, *lenders) for model in owner.models)
-        own = {model.id for model in provider.models}
+        taken: set[str] = set()
+        taken: set[str] = set()
         for order, (owner, model) in enumerate(models):
             lent = owner is not provider
+            name = f"{owner.id}/{model.id}" if model.id in taken else model.id
+            taken.add(name)
             free = model.id.endswith(":free") or (owner.id, model.id) in FREE
             # As the package has it, whoever lends a price lends the standard one only.
             for when in [{}] if lent else _conditions(model):
@@ -95,7 +98,7 @@ def _prices(providers: "Sequence[package.Provider]") -> Iterator[Price]:
                     yield Price(
                         provider=provider.id,
                         # Another model than the provider's own of that name: it is for other names, and comes after it.
-                        model=f"{owner.id}/{model.id}" if lent and model.id in own else model.id,
+                        model=name,
                         match=_match(model.match),
                         order=order,
                         when=when,

@@ -41,7 +41,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
 
     price_id: str = ""  # a digest of what it says: the same price has the same id, whoever read it and whenever it ended
     provider: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]  # the price book's own id of it: names.prices of a catalogue row
-    model: Name  # the book's
+    model: Name  # the book's name, one of its own in each provider
     match: Match  # the provider's names
     order: int = 0  # among the provider's models: the first that matches is meant. Not of the digest, as `match`, for it may change
     when: dict[str, str] = {}  # {"service_tier": "flex"}, {"processing": "batch"}: what must be true of a call; {}: the standard price
@@ -56,7 +56,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     def __post_init__(self) -> None:
         _ordered(self.effective_from, self.effective_to)
         if not self.price_id:
-            said = (self.provider, self.model, self.of, self.when, self.effective_from, self.rates, self.hours)
+            said = (self.provider, self.model, self.when, self.effective_from, self.rates, self.hours)
             msgspec.structs.force_setattr(self, "price_id", f"p-{_digest(said)}")
 
     def in_force(self, at: int) -> bool:

@@ -12,9 +12,9 @@ _COMPACT_DATE = re.compile(r"-(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|
 
 class Shelf:
     def __init__(self, prices: Iterable[Price]) -> None:
-        models: dict[tuple[str | None, str], list[Price]] = {}
+        models: dict[str, list[Price]] = {}
         for price in prices:
-            models.setdefault((price.of, price.model), []).append(price)
+            models.setdefault(price.model, []).append(price)
         # What was read last says which names are meant and which model goes first.
         self._models = sorted(models.values(), key=lambda of: of[-1].order)
         self._equal: dict[str, list[int]] = {}  # most names are matched as they are; a provider has up to a thousand models
