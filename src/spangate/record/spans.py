@@ -13,6 +13,7 @@ from typing import cast
 import msgspec
 
 from spangate.exchange import LEFT_OUT, AttemptRecord, Content, Exchange, Fault, Status, TraceEntry, trace_id
+from spangate.prices.cost import PICO, Cost
 from spangate.providers import catalog
 from spangate.record import origin
 from spangate.wire import lenient
@@ -54,6 +55,9 @@ _TEXTS = frozenset({"text", "input_text", "output_text", "refusal"})
 def operation(format: str) -> str | None:
     """What a format asks of a model (gen_ai.operation.name); None: nothing, or nobody knows what."""
     return _OPERATIONS.get(format, "chat")
+
+
+Costs = Mapping[int, Cost]  # by the number of the attempt
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -116,12 +120,16 @@ def trace_info(
     tags: Mapping[str, str] | None = None,
     metadata: Mapping[str, str] | None = None,
     spans: Sequence[Span] = (),
+    costs: Costs | None = None,
 ) -> TraceInfo:
     """`experiment_id`: where the trace is now, if not where it was written for. `session_id`, `user_id`: as its row has them. `tags`,
     `metadata`: what was set since, which wins.
 
-    Sizes are said when the trace's `spans` are given.
+    Sizes are said when the trace's `spans` are given. `costs`: of the attempts that have a price.
     """
+    costs = costs or {}
+    facts = [attempt.no for attempt in exchange.attempts if attempt.provenance is not Provenance.estimated]
+    unpriced = sum(attempt.usage.known and attempt.no not in costs for attempt in exchange.attempts)
     derived = {
         "mlflow.gateway.endpointId": exchange.endpoint_id,
         "mlflow.gateway.requestType": exchange.request_type,
@@ -131,6 +139,7 @@ def trace_info(
         "mlflow.trace.session": session_id,
         "mlflow.trace.user": user_id,
         "mlflow.trace.tokenUsage": _json(_token_usage(exchange.attempts)),
+        "mlflow.trace.cost": _json(_cost([cost for no, cost in costs.items() if no in facts])),
         "mlflow.traceInputs": request_preview,
         "mlflow.traceOutputs": response_preview,
         "mlflow.trace_schema.version": "3",
@@ -138,6 +147,8 @@ def trace_info(
         "spangate.call_id": exchange.call_id,
         "spangate.status": exchange.status.value,
         "spangate.http_status": None if exchange.http_status is None else str(exchange.http_status),
+        "spangate.cost.estimated": _json(_cost([cost for no, cost in costs.items() if no not in facts])),
+        "spangate.cost.unpriced": str(unpriced) if unpriced else None,
     }
     if spans:
         sizes = sorted(len(lenient.render(span, msgspec.to_builtins)) for span in spans)
@@ -167,12 +178,12 @@ def trace_info(
     )
 
 
-def spans(exchange: Exchange, content: Content | None, *, experiment_id: str | None = None) -> tuple[Span, ...]:
-    """The root, then a child for each attempt."""
+def spans(exchange: Exchange, content: Content | None, *, experiment_id: str | None = None, costs: Costs | None = None) -> tuple[Span, ...]:
+    """The root, then a child for each attempt. `costs`: of the attempts that have a price."""
     outputs = None if content is None or content.response is None else _body(content.response)
     return (
         _root(exchange, content, outputs, experiment_id or exchange.experiment_id or ""),
-        *(_child(exchange, attempt, outputs) for attempt in exchange.attempts),
+        *(_child(exchange, attempt, outputs, (costs or {}).get(attempt.no)) for attempt in exchange.attempts),
     )
 
 
@@ -226,7 +237,7 @@ def _root(exchange: Exchange, content: Content | None, outputs: object, experime
     )
 
 
-def _child(exchange: Exchange, attempt: AttemptRecord, outputs: object) -> Span:
+def _child(exchange: Exchange, attempt: AttemptRecord, outputs: object, cost: Cost | None) -> Span:
     usage = attempt.usage
     counted = attempt.provenance is not Provenance.estimated  # what we guessed has names of its own: nobody takes it for a count
     ok = attempt.status is Status.ok
@@ -254,6 +265,7 @@ def _child(exchange: Exchange, attempt: AttemptRecord, outputs: object) -> Span:
                 if attempt is exchange.attempts[-1] and not exchange.request_type.startswith(UNIFIED)
                 else None,
                 "mlflow.chat.tokenUsage": _token_usage([attempt]),
+                "mlflow.llm.cost": _cost([cost]) if counted and cost is not None else None,
                 "gen_ai.operation.name": operation(attempt.format),
                 "gen_ai.provider.name": attempt.provider if provider is None else provider.names.otel,
                 "gen_ai.request.model": attempt.model,
@@ -286,6 +298,9 @@ def _child(exchange: Exchange, attempt: AttemptRecord, outputs: object) -> Span:
                 "spangate.usage.image_output": usage.image_output,
                 "spangate.service_tier": attempt.service_tier,
                 "spangate.usage.invalid": list(usage.invalid) or None,
+                "spangate.price_id": None if cost is None else cost.price_id,
+                "spangate.cost.estimated": None if counted or cost is None else _cost([cost]),
+                "spangate.cost.unpriced": (usage.known and cost is None) or None,
             }
         ),
         status=_state(attempt.status),
@@ -338,6 +353,14 @@ def _token_usage(attempts: Sequence[AttemptRecord]) -> dict[str, int] | None:
             if tokens is not None and (tokens or not key.startswith("cache")):
                 sums[key] = sums.get(key, 0) + tokens
     return sums or None
+
+
+def _cost(costs: Sequence[Cost]) -> dict[str, float] | None:
+    """MLflow's keys, in dollars."""
+    if not costs:
+        return None
+    paid, made = sum(cost.input for cost in costs), sum(cost.output for cost in costs)
+    return {"input_cost": paid / PICO, "output_cost": made / PICO, "total_cost": (paid + made) / PICO}
 
 
 # ---------------------------------------------------------------- previews

@@ -19,6 +19,7 @@ from . import schema
 from .faults import AlreadyExists, Invalid, StoreFault, Unavailable
 
 BUSY = 10.0  # s that a writer waits for another before it says so
+BULK_CACHE = 256 * 1024  # KiB of an SQLite file that stay in memory where much is written: its indexes are written to all over
 UPGRADE_LOCK = 7_305_884_122_061  # a number of ours among PostgreSQL's advisory locks
 DEFAULT_EXPERIMENT = 0
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -49,12 +50,15 @@ class Check(Struct, frozen=True, kw_only=True):
 
 
 class Database:
-    """Thread-safe. Opens nothing until it is used."""
+    """Thread-safe. Opens nothing until it is used.
 
-    def __init__(self, url: str) -> None:
+    `durable` False: a commit may be lost with the machine's power, and with it an SQLite file. For what can be made again.
+    """
+
+    def __init__(self, url: str, *, durable: bool = True) -> None:
         self.url = _url(url)
         self.dialect = self.url.get_backend_name()
-        self._writer, self._reader = _sqlite(self.url) if self.dialect == "sqlite" else _server(self.url)
+        self._writer, self._reader = _sqlite(self.url, durable) if self.dialect == "sqlite" else _server(self.url, durable)
 
     def __repr__(self) -> str:
         return f"Database({self.url.render_as_string(hide_password=True)})"
@@ -180,7 +184,7 @@ def revision(connection: Connection) -> str | None:
     return connection.execute(sa.select(VERSION_TABLE.c.version_num)).scalar_one_or_none()
 
 
-def _sqlite(url: URL) -> tuple[Engine, Engine]:
+def _sqlite(url: URL, durable: bool) -> tuple[Engine, Engine]:
     path = Path(str(url.database)).absolute()
 
     def connect(mode: str) -> sqlite3.Connection:
@@ -196,7 +200,9 @@ def _sqlite(url: URL) -> tuple[Engine, Engine]:
         else:
             connection.execute("PRAGMA journal_mode = WAL")
             # A commit is on the disk when it returns: the drain removes journal segments on its word.
-            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+            if not durable:
+                connection.execute(f"PRAGMA cache_size = -{BULK_CACHE}")
         return connection
 
     # One writer, as SQLite has one; the others wait here rather than in a busy loop.
@@ -222,12 +228,14 @@ def _sender(statement: str) -> Callable[[Connection], None]:
     return send
 
 
-def _server(url: URL) -> tuple[Engine, Engine]:
+def _server(url: URL, durable: bool) -> tuple[Engine, Engine]:
     writing: dict[str, Any] = {} if "connect_timeout" in url.query else {"connect_timeout": 5}
     match url.get_backend_name():
         case "postgresql":
             options = " ".join([*url.normalized_query.get("options", ()), "-c default_transaction_read_only=on"])
             reading = {**writing, "options": options}
+            if not durable:
+                writing["options"] = " ".join([*url.normalized_query.get("options", ()), "-c synchronous_commit=off"])
         case "mssql":
             writing, reading = {}, {}  # pyodbc names its settings in the URL
         case _:
@@ -295,6 +303,13 @@ def bump(connection: Connection) -> int:
     state = schema.server_state
     connection.execute(sa.update(state).where(state.c.name == "version").values(number=state.c.number + 1))
     return version(connection)
+
+
+def take(connection: Connection) -> None:
+    """Holds off every management write until this transaction ends, and counts no change."""
+    state = schema.server_state
+    held = sa.select(state.c.number).where(state.c.name == "version")
+    connection.execute(held.with_for_update().with_hint(state, "WITH (UPDLOCK)", "mssql"))
 
 
 def version(connection: Connection) -> int:

@@ -36,21 +36,26 @@ class Restated(Struct, frozen=True):
 
 
 def taken(connection: Connection, call_ids: Collection[str]) -> Iterator[tuple[Row, Tried]]:
-    """The calls with their attempts. Nobody else changes them until we commit."""
-    query = sa.select(schema.calls).order_by(schema.calls.c.call_id).with_for_update().with_hint(schema.calls, "WITH (UPDLOCK)", "mssql")
+    """The calls with their attempts, which nobody else changes until we commit."""
+    return _calls_of(connection, call_ids, locking=True)
+
+
+def seen(connection: Connection, call_ids: Collection[str]) -> Iterator[tuple[Row, Tried]]:
+    """The calls with their attempts, for who changes nothing."""
+    return _calls_of(connection, call_ids, locking=False)
+
+
+def _calls_of(connection: Connection, call_ids: Collection[str], *, locking: bool) -> Iterator[tuple[Row, Tried]]:
+    query = sa.select(schema.calls).order_by(schema.calls.c.call_id)
+    if locking:
+        query = query.with_for_update().with_hint(schema.calls, "WITH (UPDLOCK)", "mssql")
+    attempts = sa.select(schema.attempts).order_by(schema.attempts.c.call_id, schema.attempts.c.attempt_no)
     for some in paging.chunks(sorted(call_ids)):
-        found = connection.execute(query.where(schema.calls.c.call_id.in_(some))).mappings().all()
-        yield from with_attempts(connection, found)
-
-
-def with_attempts(connection: Connection, calls: Sequence[Row]) -> Iterator[tuple[Row, Tried]]:
-    """Rows of calls, in their order, each with its attempts."""
-    tried: dict[str, list[Row]] = {}
-    for some in paging.chunks([call["call_id"] for call in calls]):
-        query = sa.select(schema.attempts).where(schema.attempts.c.call_id.in_(some))
-        for row in connection.execute(query.order_by(schema.attempts.c.call_id, schema.attempts.c.attempt_no)).mappings():
+        calls = connection.execute(query.where(schema.calls.c.call_id.in_(some))).mappings().all()
+        tried: dict[str, list[Row]] = {}
+        for row in connection.execute(attempts.where(schema.attempts.c.call_id.in_(some))).mappings():
             tried.setdefault(row["call_id"], []).append(row)
-    return ((call, tried.get(call["call_id"], [])) for call in calls)
+        yield from ((call, tried.get(call["call_id"], [])) for call in calls)
 
 
 def restate(connection: Connection, restated: Iterable[Restated], contributions: Contributions) -> None:

@@ -8,11 +8,12 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from ..exchange import Content, Exchange
+from ..prices.cost import Cost
 from . import filters, limits, paging
 from .experiments import put
 from .faults import Invalid, NotFound
 from .packing import unpacked, unpacked_exchange
-from .schema import calls, contents, trace_metadata, trace_tags
+from .schema import attempts, calls, contents, trace_metadata, trace_tags
 from .schema import traces as table
 
 PAGE = 100
@@ -83,6 +84,7 @@ class TraceRow(Struct, frozen=True, kw_only=True):
     exchange: Exchange
     tags: dict[str, str]
     metadata: dict[str, str]
+    costs: dict[int, Cost] = {}  # of its attempts, by their numbers, as the ledger has them now
 
 
 def search(
@@ -237,6 +239,7 @@ def _traces(connection: Connection, rows: Sequence[sa.Row[tuple[object, ...]]]) 
     ids = [row.trace_id for row in rows]
     tags = _pairs(connection, trace_tags, ids)
     metadata = _pairs(connection, trace_metadata, ids)
+    costs = _costs(connection, [row.call_id for row in rows])
     return [
         TraceRow(
             trace_id=row.trace_id,
@@ -256,9 +259,21 @@ def _traces(connection: Connection, rows: Sequence[sa.Row[tuple[object, ...]]]) 
             exchange=unpacked_exchange(row.exchange),
             tags=tags.get(row.trace_id, {}),
             metadata=metadata.get(row.trace_id, {}),
+            costs=costs.get(row.call_id, {}),
         )
         for row in rows
     ]
+
+
+def _costs(connection: Connection, call_ids: Sequence[str]) -> dict[str, dict[int, Cost]]:
+    found: dict[str, dict[int, Cost]] = {}
+    columns = attempts.c
+    query = sa.select(columns.call_id, columns.attempt_no, columns.price_id, columns.input_cost_pico, columns.output_cost_pico)
+    for some in paging.chunks(call_ids):
+        for row in connection.execute(query.where(columns.call_id.in_(some), columns.price_id.is_not(None))):
+            cost = Cost(price_id=row.price_id, input=row.input_cost_pico, output=row.output_cost_pico)
+            found.setdefault(row.call_id, {})[row.attempt_no] = cost
+    return found
 
 
 def _pairs(connection: Connection, pairs: sa.Table, ids: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -5,14 +5,14 @@ The position row is taken by comparing and setting it. Who finds another positio
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ..exchange import Begun, Content, Exchange, JournalRecord, ProcessPosition, Resumed, Status, TraceEntry
-from . import accounts, experiments, limits, paging, responses, restating, rows, schema
+from . import accounts, experiments, keys, limits, paging, responses, restating, rows, schema
 from .accounts import Contributions, CostOf, Row, unpriced
 from .bulk import Rows
 from .engine import Database
@@ -165,6 +165,7 @@ class LedgerSink:
             table.insert(connection, values)
         restating.without_tokens(connection, taken_back, self._cost_of, contributions)
         accounts.apply(connection, contributions)
+        keys.used(connection, _uses(exchange for exchange, _ in settled))
 
     def _entry(self, exchange: Exchange, content: Content | None) -> TraceEntry:
         try:
@@ -205,6 +206,15 @@ class _Batch:
                 self.resumed.pop(call_id, None)
                 if self.begun.pop(call_id, None) is None:
                     self.closed.append(call_id)
+
+
+def _uses(exchanges: Iterable[Exchange]) -> dict[str, int]:
+    """When each key last made a call, in ms."""
+    uses: dict[str, int] = {}
+    for exchange in exchanges:
+        if exchange.caller_id is not None:
+            uses[exchange.caller_id] = max(uses.get(exchange.caller_id, 0), exchange.received_at // 1_000_000)
+    return uses
 
 
 # ---------------------------------------------------------------- positions and experiments

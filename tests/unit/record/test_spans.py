@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spangate.exchange import AttemptRecord, Content, Exchange, Fault, Status, TraceEntry
+from spangate.prices.cost import PICO, Cost
 from spangate.record.spans import PREVIEW, Span, TraceInfo, request_preview, response_preview, spans, trace_info, trace_row
 from spangate.wire.usage import Provenance, Usage
 
@@ -60,6 +61,7 @@ EXCHANGE = Exchange(
 )
 REQUEST = b'{"model":"chat","messages":[{"role":"user","content":"Say hi"}],"stream":true}'
 ANSWER = b'{"id":"chatcmpl-1","choices":[{"message":{"role":"assistant","content":"Hello there."}}]}'
+COST = Cost(price_id="p-1", input=1_350_000, output=4_200_000)
 CONTENT = Content(request=REQUEST, response=ANSWER)
 
 
@@ -75,7 +77,7 @@ def change_attempt(**changes: Any) -> AttemptRecord:
 
 
 def test_reads_as_a_root_and_a_child_an_attempt() -> None:
-    root, child = spans(EXCHANGE, CONTENT)
+    root, child = spans(EXCHANGE, CONTENT, costs={1: COST})
     assert root == Span(
         trace_id=TRACE,
         span_id=root.span_id,
@@ -143,12 +145,14 @@ def test_reads_as_a_root_and_a_child_an_attempt() -> None:
             "spangate.time_to_head_ms": 100.0,
             "spangate.time_to_first_token_ms": 200.5,
             "spangate.usage.provenance": "reported",
+            "mlflow.llm.cost": {"input_cost": 1.35e-06, "output_cost": 4.2e-06, "total_cost": 5.55e-06},
+            "spangate.price_id": "p-1",
         },
     )
 
 
 def test_says_of_the_trace_what_mlflow_would() -> None:
-    assert trace_info(EXCHANGE, request_preview="Say hi", response_preview="Hello there.") == TraceInfo(
+    assert trace_info(EXCHANGE, request_preview="Say hi", response_preview="Hello there.", costs={1: COST}) == TraceInfo(
         trace_id=f"tr-{TRACE}",
         experiment_id="7",
         request_time=WALL,
@@ -163,6 +167,7 @@ def test_says_of_the_trace_what_mlflow_would() -> None:
             "mlflow.auth.username": "admin",
             "mlflow.auth.userId": "k-1",
             "mlflow.trace.tokenUsage": '{"input_tokens":11,"output_tokens":7,"total_tokens":18,"cache_read_input_tokens":4}',
+            "mlflow.trace.cost": '{"input_cost":1.35e-6,"output_cost":4.2e-6,"total_cost":5.55e-6}',
             "mlflow.traceInputs": "Say hi",
             "mlflow.traceOutputs": "Hello there.",
             "mlflow.trace_schema.version": "3",
@@ -369,6 +374,45 @@ def test_never_shows_an_estimate_as_a_count() -> None:
 # ---------------------------------------------------------------- bodies
 
 
+def test_never_shows_the_cost_of_an_estimate_as_a_cost() -> None:
+    guessed = change_attempt(no=2, usage=Usage(input=5, output=1), provenance=Provenance.estimated)
+    exchange, costs = change(attempts=(ATTEMPT, guessed)), {1: COST, 2: Cost(price_id="p-2", input=250_000, output=0)}
+    _, counted, estimated = spans(exchange, None, costs=costs)
+    assert counted.attributes["mlflow.llm.cost"] == {"input_cost": 1.35e-06, "output_cost": 4.2e-06, "total_cost": 5.55e-06}
+    assert "mlflow.llm.cost" not in estimated.attributes
+    assert estimated.attributes["spangate.cost.estimated"] == {"input_cost": 2.5e-07, "output_cost": 0.0, "total_cost": 2.5e-07}
+    assert estimated.attributes["spangate.price_id"] == "p-2"
+    metadata = trace_info(exchange, request_preview=None, response_preview=None, costs=costs).metadata
+    assert json.loads(metadata["mlflow.trace.cost"]) == counted.attributes["mlflow.llm.cost"]
+    assert json.loads(metadata["spangate.cost.estimated"]) == estimated.attributes["spangate.cost.estimated"]
+    assert "spangate.cost.unpriced" not in metadata
+
+
+def test_says_which_tokens_have_no_price() -> None:
+    silent = change_attempt(no=3, usage=Usage(), provenance=Provenance.unknown)
+    exchange = change(attempts=(ATTEMPT, change_attempt(no=2), silent))
+    _, priced, unpriced, unknown = spans(exchange, None, costs={1: COST})
+    assert unpriced.attributes["spangate.cost.unpriced"] is True
+    for attributes in (priced.attributes, unknown.attributes):
+        assert "spangate.cost.unpriced" not in attributes
+    for attributes in (unpriced.attributes, unknown.attributes):
+        assert not {"mlflow.llm.cost", "spangate.price_id", "spangate.cost.estimated"} & attributes.keys()
+    metadata = trace_info(exchange, request_preview=None, response_preview=None, costs={1: COST}).metadata
+    assert json.loads(metadata["mlflow.trace.cost"])["total_cost"] == 5.55e-06  # what is known; the rest is said beside it
+    assert metadata["spangate.cost.unpriced"] == "1"
+
+
+def test_costs_of_several_attempts_are_added_up_before_they_are_floats() -> None:
+    exchange = change(attempts=tuple(change_attempt(no=no) for no in range(1, 11)))
+    metadata = trace_info(
+        exchange,
+        request_preview=None,
+        response_preview=None,
+        costs={no: Cost(price_id="p-1", input=100_000_000_000) for no in range(1, 11)},
+    ).metadata
+    assert json.loads(metadata["mlflow.trace.cost"]) == {"input_cost": 1.0, "output_cost": 0.0, "total_cost": 1.0}
+
+
 def test_keeps_the_text_of_a_body_that_was_cut() -> None:
     root, _ = spans(EXCHANGE, Content(request=REQUEST[:20], response=b"\xff", request_truncated=True, response_truncated=True))
     assert root.attributes["mlflow.spanInputs"] == REQUEST[:20].decode()
@@ -478,12 +522,10 @@ ONLY_MLFLOW = {
     "metadata mlflow.source.git.commit": "the same",
     "metadata mlflow.source.git.repoURL": "the same",
     "metadata mlflow.user": "the account that MLflow's server runs under; who called is mlflow.auth.username",
-    "metadata mlflow.trace.cost": "needs prices, which are not there yet",
     "metadata mlflow.traceOutputs": "an empty text where there was no answer; we leave it out",
     "tag mlflow.artifactLocation": "spans are in the store; there are no artifacts",
     "root mlflow.spanFunctionName": "a function in MLflow's code",
     "child mlflow.spanFunctionName": "a function in MLflow's code",
-    "child mlflow.llm.cost": "needs prices, which are not there yet",
     "child mlflow.spanInputs": "an empty object, which tells nothing; the request is at the root",
     "event exception.stacktrace": "tells where in the gateway's code it was noticed, not what the provider said",
 }
@@ -498,6 +540,7 @@ ONLY_OURS = {
     *("child gen_ai.usage.input_tokens", "child gen_ai.usage.output_tokens"),
     *("child gen_ai.usage.cache_read.input_tokens", "child gen_ai.usage.cache_creation.input_tokens"),
     *("child error.type", "child spangate.call_id", "child spangate.attempt", "child spangate.status", "child spangate.format"),
+    *("child spangate.price_id", "child spangate.cost.unpriced", "metadata spangate.cost.unpriced"),  # MLflow does not say what it left out
     *("child spangate.upstream.http_status", "child spangate.usage.provenance", "child spangate.time_to_first_token_ms"),
 }
 # Both have the key, with another value.
@@ -517,9 +560,10 @@ def _compared(recorded: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """Each key that either has, with where it is: MLflow's value in a list, and ours; None where there is none."""
     info = recorded["info"]
     exchange, content = _ours(recorded)
+    costs = _costs(recorded)
     entry = trace_row(exchange, content)
-    made = spans(exchange, content)
-    mine = trace_info(exchange, request_preview=entry.request_preview, response_preview=entry.response_preview, spans=made)
+    made = spans(exchange, content, costs=costs)
+    mine = trace_info(exchange, request_preview=entry.request_preview, response_preview=entry.response_preview, spans=made, costs=costs)
     pairs: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
         ("metadata", _parsed(info["trace_metadata"]), _parsed(mine.metadata)),
         ("tag", info["tags"], mine.tags),
@@ -532,7 +576,23 @@ def _compared(recorded: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
         pairs += [("event", a["attrs"], b.attributes) for a, b in zip(theirs["events"], ours.events, strict=True)]
     for where, theirs, ours in pairs:
         for key in {**theirs, **ours}:
-            yield f"{where} {key}", [theirs[key]] if key in theirs else None, [ours[key]] if key in ours else None
+            value = _rounded(theirs[key]) if key in ("mlflow.llm.cost", "mlflow.trace.cost") else theirs.get(key)
+            yield f"{where} {key}", [value] if key in theirs else None, [ours[key]] if key in ours else None
+
+
+def _rounded(cost: Mapping[str, float]) -> dict[str, float]:
+    """MLflow adds floats up; ours are made from whole picodollars."""
+    return {name: round(dollars, 12) for name, dollars in cost.items()}
+
+
+def _costs(recorded: Mapping[str, Any]) -> dict[int, Cost]:
+    """What MLflow's own price list made of the attempts."""
+    costs = [child["attributes"].get("mlflow.llm.cost") for child in recorded["spans"][1:]]
+    return {
+        no: Cost(price_id="p-1", input=round(cost["input_cost"] * PICO), output=round(cost["output_cost"] * PICO))
+        for no, cost in enumerate(costs, 1)
+        if cost is not None
+    }
 
 
 def _parsed(metadata: Mapping[str, str]) -> dict[str, Any]:

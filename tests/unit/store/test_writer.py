@@ -11,8 +11,8 @@ from spangate.store import endpoints, experiments, ledger, schema, traces
 from spangate.store.engine import Database
 from spangate.store.faults import StoreFault
 from spangate.store.ledger import AttemptRow, CallRow
-from spangate.store.traces import TraceRow
 from spangate.store.rows import DIED
+from spangate.store.traces import TraceRow
 from spangate.store.writer import LedgerSink
 from spangate.wire.usage import Provenance, Usage
 

@@ -108,9 +108,12 @@ def _info(row: store.TraceRow, spans: Sequence[derived.Span] = ()) -> TraceInfo:
         request_preview=row.request_preview,
         response_preview=row.response_preview,
         experiment_id=row.experiment_id,
+        session_id=row.session_id,
+        user_id=row.user_id,
         tags=row.tags,
         metadata=row.metadata,
         spans=spans,
+        costs=row.costs,
     )
     return TraceInfo(
         trace_id=info.trace_id,
@@ -128,7 +131,7 @@ def _info(row: store.TraceRow, spans: Sequence[derived.Span] = ()) -> TraceInfo:
 
 
 def _trace(row: store.TraceRow, content: Content | None) -> Trace:
-    spans = derived.spans(row.exchange, content, experiment_id=row.experiment_id)
+    spans = derived.spans(row.exchange, content, experiment_id=row.experiment_id, costs=row.costs)
     return Trace(trace_info=_info(row, spans), spans=[_span(span) for span in spans])
 
 
