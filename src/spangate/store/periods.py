@@ -17,7 +17,7 @@ MOST = 5_000  # periods of one series; a month of quarters of an hour has 2,976
 SECONDS = 100_000_000_000  # below it a number of ms is before 1973: somebody gave seconds
 
 _LAST = re.compile(r"([1-9][0-9]{0,3})([hd])")
-_MONTH = re.compile(r"\d{4}-\d\d")
+_MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 
 
 class Step(StrEnum):

@@ -239,14 +239,15 @@ price_overrides = Table(
     **TABLE,
 )
 
-# Months whose bill stands: nothing in them is priced anew.
+# Months that were closed. While one is, its bill stands: nothing in it is priced anew.
 closed_months = Table(
     "closed_months",
     metadata,
     Column("month", Id(7), primary_key=True),  # 2026-11, in UTC
     Column("closed_at", BigInteger, nullable=False),
     Column("closed_by", Words(255)),
-    Column("document", Prose(), nullable=False),  # JSON: what it came to
+    Column("reopened_at", BigInteger),  # ms; null: it is closed
+    Column("document", Prose(), nullable=False),  # JSON of store.months.Statement: what it came to, and who closed and reopened it
     **TABLE,
 )
 

@@ -107,6 +107,7 @@ CREATE TABLE closed_months (
 	month VARCHAR(7) COLLATE Latin1_General_100_BIN2 NOT NULL,
 	closed_at BIGINT NOT NULL,
 	closed_by NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+	reopened_at BIGINT NULL,
 	document NVARCHAR(max) COLLATE Latin1_General_100_BIN2 NOT NULL,
 	CONSTRAINT pk_closed_months PRIMARY KEY (month)
 );
@@ -862,6 +863,7 @@ CREATE TABLE closed_months (
     month VARCHAR(7) COLLATE Latin1_General_100_BIN2 NOT NULL,
     closed_at BIGINT NOT NULL,
     closed_by NVARCHAR(255) COLLATE Latin1_General_100_BIN2 NULL,
+    reopened_at BIGINT NULL,
     document NVARCHAR(max) COLLATE Latin1_General_100_BIN2 NOT NULL,
     CONSTRAINT pk_closed_months PRIMARY KEY (month)
 );

@@ -107,6 +107,7 @@ CREATE TABLE closed_months (
 	month VARCHAR(7) NOT NULL,
 	closed_at BIGINT NOT NULL,
 	closed_by VARCHAR(255),
+	reopened_at BIGINT,
 	document LONGTEXT NOT NULL,
 	CONSTRAINT pk_closed_months PRIMARY KEY (month)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
@@ -782,6 +783,7 @@ CREATE TABLE closed_months (
     month VARCHAR(7) NOT NULL,
     closed_at BIGINT NOT NULL,
     closed_by VARCHAR(255),
+    reopened_at BIGINT,
     document LONGTEXT NOT NULL,
     CONSTRAINT pk_closed_months PRIMARY KEY (month)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;

@@ -84,6 +84,7 @@ def upgrade() -> None:
         sa.Column("month", Id(7), nullable=False),
         sa.Column("closed_at", sa.BigInteger, nullable=False),
         sa.Column("closed_by", Words(255)),
+        sa.Column("reopened_at", sa.BigInteger),
         sa.Column("document", Prose(), nullable=False),
         sa.PrimaryKeyConstraint("month", name="pk_closed_months"),
         **TABLE,
