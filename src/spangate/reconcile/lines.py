@@ -1,7 +1,7 @@
 """What an export says, line by line, whoever wrote it."""
 
 import datetime
-from collections.abc import Iterable, Set
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -78,14 +78,14 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
         return (min(days), max(days)) if days else None
 
 
-def fold(cls: str, into: Set[str]) -> str:
+def fold(cls: str, into: Collection[str]) -> str:
     """The class of `into` that a class is a part of."""
     while cls not in into and cls != TOTAL:
         cls = PARENTS.get(cls, TOTAL)
     return cls
 
 
-def folded(tokens: Iterable[tuple[str, int]], into: Set[str]) -> dict[str, int]:
+def folded(tokens: Iterable[tuple[str, int]], into: Collection[str]) -> dict[str, int]:
     sums: dict[str, int] = {}
     for cls, count in tokens:
         cls = fold(cls, into)

@@ -1,5 +1,6 @@
 """What the tokens that differ come to, and what of the money they do not explain: the price."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -7,28 +8,44 @@ from fractions import Fraction
 from ..prices.cost import usd
 from .case import Case, Draft
 from .cells import Cell, Place
-from .lines import PARENTS, TOTAL, Export
+from .lines import CLASSES, TOTAL, Export, fold
 from .report import Cause
 
 MILLION = 1_000_000
-ROUGH = 0.05  # share of a cell's money below which nothing is said of its price, where our rates are only averages
 STEADY = 0.01  # by so much may a price's ratio to ours differ between days
 
 
-@dataclass
+@dataclass(frozen=True)
 class Rates:
-    """Picodollars a token. `exact`: the price's own, and they come to what the ledger has; else what our tokens cost on average."""
+    """Picodollars a token, by class: what it likely costs, and at least and at most."""
 
-    of: Mapping[str, Fraction]
-    exact: bool
+    likely: Mapping[str, Fraction]
+    low: Mapping[str, Fraction]
+    high: Mapping[str, Fraction] | None  # None: it may cost anything
+
+    @property
+    def exact(self) -> bool:
+        return self.low == self.high
 
     def value(self, tokens: Mapping[str, int]) -> int:
-        return round(sum((count * self._rate(cls) for cls, count in tokens.items()), Fraction(0)))
+        return round(_come(tokens, self.likely))
 
-    def _rate(self, cls: str) -> Fraction:
-        while cls not in self.of and cls != TOTAL:
-            cls = PARENTS.get(cls, TOTAL)
-        return self.of.get(cls, Fraction(0))
+    def covers(self, tokens: Mapping[str, int], estimated: Mapping[str, int], money: int, allowed: int) -> bool:
+        """Whether the tokens may come to this, whatever finer classes they are of, and those that we estimated."""
+        if self.high is None:
+            return bool(tokens)
+        low = sum((_come({cls: count}, self.low if count > 0 else self.high) for cls, count in tokens.items()), Fraction(0))
+        high = sum((_come({cls: count}, self.high if count > 0 else self.low) for cls, count in tokens.items()), Fraction(0))
+        spread = _come(estimated, self.high) - _come(estimated, self.low)
+        return low - spread - allowed <= money <= high + spread + allowed
+
+
+def _flat(rate: Fraction, *, sure: bool) -> Rates:
+    return Rates({TOTAL: rate}, {TOTAL: rate}, {TOTAL: rate} if sure else None)
+
+
+def _come(tokens: Mapping[str, int], rates: Mapping[str, Fraction]) -> Fraction:
+    return sum((count * rates.get(fold(cls, rates.keys()), Fraction(0)) for cls, count in tokens.items()), Fraction(0))
 
 
 class Known:
@@ -50,12 +67,19 @@ class Known:
 def _rates(cell: Cell, export: Export) -> Rates | None:
     if not cell.prices or not cell.fine.total():
         return None
-    exact = Rates({cls: Fraction(rate) for cls, rate in (cell.rates or {}).items()}, exact=True)
-    told = all(cls in export.classes for cls, count in cell.fine.items() if count)
-    # A rounding a call is what a multiplied price may be off by.
-    if cell.rates and told and not cell.unpriced and abs(exact.value(cell.fine) - cell.our_cost) <= cell.attempts:
-        return exact
-    return Rates({TOTAL: Fraction(cell.our_cost, cell.fine.total())}, exact=False)
+    rates = {cls: Fraction(rate) for cls, rate in (cell.rates or {}).items()}
+    # A rounding a call is what a multiplied price may be off by. Where the price does not come to our cost, it has tiers or fees.
+    if not rates or cell.unpriced or abs(_come(cell.fine, rates) - cell.our_cost) > cell.attempts:
+        return _flat(Fraction(cell.our_cost, cell.fine.total()), sure=False)
+    likely, low, high = dict[str, Fraction](), dict[str, Fraction](), dict[str, Fraction]()
+    for cls in sorted(export.classes or CLASSES):
+        inner = {fine: rates.get(fold(fine, rates.keys()), Fraction(0)) for fine in CLASSES if fold(fine, export.classes or {fine}) == cls}
+        inner = {fine: rate for fine, rate in inner.items() if fine in rates} or inner
+        counts = {fine: cell.fine[fine] for fine in inner}
+        low[cls], high[cls] = min(inner.values()), max(inner.values())
+        total = sum(counts.values())
+        likely[cls] = _come(counts, inner) / total if total else rates.get(fold(cls, rates.keys()), Fraction(0))
+    return Rates(likely, low, high)
 
 
 def settle(case: Case, export: Export, known: Known) -> None:
@@ -67,14 +91,18 @@ def settle(case: Case, export: Export, known: Known) -> None:
             draft.cost = None if rates is None else rates.value(draft.tokens)
         return
     if case.cell.unpriced and case.theirs:  # ours comes to nothing that could be compared: theirs on average
-        rates = Rates({TOTAL: Fraction(case.their_cost, sum(case.theirs.values()))}, exact=True)
+        rates = _flat(Fraction(case.their_cost, sum(case.theirs.values())), sure=True)
+    rates = rates or _flat(Fraction(0), sure=False)
+    tokens = Counter[str]()
     for draft in drafts:
-        draft.cost = 0 if rates is None else rates.value(draft.tokens)
+        tokens.update(draft.tokens)
+    fits = rates.covers(tokens, case.cell.estimated, case.money, case.allowed)
+    for draft in drafts:
+        draft.cost = rates.value(draft.tokens)
         case.money -= draft.cost
-    largest = max((abs(case.their_cost), abs(case.cell.our_cost)))
-    if drafts and (rates is None or (not rates.exact and abs(case.money) <= ROUGH * largest)):
-        biggest = max(drafts, key=lambda draft: sum(abs(count) for count in draft.tokens.values()))
-        biggest.cost = (biggest.cost or 0) + case.money
+    if drafts and fits:
+        largest = max(drafts, key=lambda draft: sum(abs(count) for count in draft.tokens.values()))
+        largest.cost = (largest.cost or 0) + case.money
         case.money = 0
     if abs(case.money) > case.allowed:
         case.drafts.append(Draft(Cause.price, {}, tuple(_said(case, known)), case.money))
@@ -114,6 +142,8 @@ def _said(case: Case, known: Known) -> list[str]:
     if not words and cell.our_cost:
         ratio = float(Fraction(case.their_cost, cell.our_cost))
         words.append(f"they charge ${usd(case.their_cost)}, the ledger has ${usd(cell.our_cost)}: {ratio:.4g} times our price{named}")
+    if rates is not None and rates.high is not None and not rates.exact:
+        words.append("the file does not tell cached input apart: it may also be that")
     return words or [f"they charge ${usd(case.their_cost)}, the ledger has no cost"]
 
 
