@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 MIB = 1024 * 1024
 PREFIX = "SPANGATE_"
+PRICES = "https://raw.githubusercontent.com/pydantic/genai-prices/refs/heads/main/prices/new_data/v2/data.json"
 DATABASE = re.compile(r"(sqlite|postgres(ql)?|mysql|mariadb|mssql)(\+\w+)?://.")
 
 
@@ -93,6 +94,11 @@ class Settings(BaseModel):
         30.0, ge=0, description="Seconds that an answer is read on for its usage after its client left, where the policy is `drain`."
     )
     drain_tokens: int = Field(4096, ge=0, description="Output tokens, by estimate, that are still read then.")
+    tokenizer: bool = Field(
+        True,
+        description="Count tokens of OpenAI's models that nobody reported with their own tokenizer, not by length. Takes some 150 MB a "
+        "worker, from the first call on that needs it.",
+    )
     journal_reserve: ByteSize = Field(
         ByteSize(8 * MIB),
         ge=0,
@@ -104,6 +110,13 @@ class Settings(BaseModel):
         description="With less than this free on the journals' disk, calls are recorded without what was said in them.",
     )
     fsync_interval: float = Field(0.02, gt=0, description="Seconds between two syncs of the journal to the disk.")
+    prices_refresh_hours: float = Field(
+        0.0,
+        ge=0,
+        le=8760,
+        description="Hours between two looks whether `prices_url` has newer prices; 0: none, and the installed package's are in force.",
+    )
+    prices_url: str = Field(PRICES, min_length=1, description="Where prices are fetched, in the form in which genai-prices publishes them.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What goes to the log on stderr.")
     log_format: Literal["text", "json"] = Field("text", description="`json`: one object a line, for machines.")
     access_log: bool = Field(True, description="One line in the log for each call, at level `info`.")

@@ -2,9 +2,9 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import typer
@@ -91,6 +91,16 @@ def ledger(there: There) -> Iterator[Finding]:
         for rest in status.get("resting", ())
     ]
     yield Finding("models", "note" if resting else "ok", "; ".join(resting) or "none rests")
+
+    yield priced(status.get("prices") or {})
+
+
+def priced(prices: Mapping[str, Any]) -> Finding:
+    unpriced = [f"{model['model']} of {model['provider']}" for model in prices.get("unpriced", ())]
+    detail = str(prices.get("edition") or "no price list yet")
+    if unpriced:
+        detail += f"; without a price, so that its cost is unknown: {', '.join(unpriced)}"
+    return Finding("prices", "note" if unpriced or not prices.get("edition") else "ok", detail)
 
 
 def database(there: There) -> Iterator[Finding]:

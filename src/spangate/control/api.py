@@ -7,16 +7,19 @@ from starlette.responses import PlainTextResponse
 
 from .. import __version__
 from . import problems
-from .admin import aliases, ledger, metrics, providers, reference, responses, settings, status
+from .admin import aliases, ledger, metrics, prices, providers, reference, responses, retention, settings, status
 from .desk import Desk
 from .mlflow import endpoints, experiments, models, operations, provider_config, secrets, traces, unserved
 from .policy import Guarded, Identity, Policy, allows, check
+from .pricing import Pricing
 
 # mlflow's client writes spans over REST only to a server of 3.4 or later, and parses this text as a version.
 MLFLOW_VERSION = "3.17.2"
 
 
-def application(desk: Desk, identity: Identity, progress: status.Progress, *, metrics_dir: Path, body_limit: int) -> FastAPI:
+def application(
+    desk: Desk, identity: Identity, progress: status.Progress, pricing: Pricing, *, metrics_dir: Path, body_limit: int
+) -> FastAPI:
     app = FastAPI(title="Spangate", version=__version__, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.router.route_class = Guarded
     app.state.identity = identity
@@ -39,6 +42,8 @@ def application(desk: Desk, identity: Identity, progress: status.Progress, *, me
     metrics.mount(app, progress, metrics_dir)
     ledger.mount(app, desk, progress)
     responses.mount(app, desk, progress)
+    retention.mount(app, desk, progress)
+    prices.mount(app, desk, pricing)
     providers.mount(app)
     settings.mount(app, desk)
     aliases.mount(app, desk)

@@ -28,13 +28,15 @@ from ..store.secrets import bind
 from ..store.snapshot import version
 from ..store.writer import LedgerSink
 from . import api, door
-from .admin.status import Resting, resting
+from .admin.status import PricesState, Resting, prices, resting
 from .chores import Chore, Health
 from .desk import Desk
 from .drain import Backlog, Drain
 from .policy import Identity
+from .pricing import Pricing
 from .publish import Publisher
 from .requests import Requests
+from .retention import Sweeper, Swept
 from .uses import Uses
 
 log = logging.getLogger("spangate.control")
@@ -44,6 +46,9 @@ DRAINED = 2.0  # s of draining for somebody who waits for it
 LOOK_PAUSE = 1.0  # s between looks whether the database answers
 PUBLISH_PAUSE = 0.5  # s between looks at the version counter: another host may have revoked a key, which ends within a second here too
 NOTE_PAUSE = 60.0  # s; a key's last use through this API is known to the minute
+FETCH_PAUSE = 60.0  # s between looks whether prices are due to be fetched
+SWEEP_PAUSE = 5.0  # s between looks whether there is anything to sweep
+BEHIND = 1.0  # s that the drain has not come to an end; then it needs the database more than a sweep does
 REOPEN_PAUSE = 1.0
 CLOSING = 45.0  # s that the last drain may take when the database answers slowly; what is left is drained at the next start
 
@@ -73,10 +78,18 @@ class Control:
     def __init__(self, settings: Settings, *, now: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
         self.numbers = Numbers(settings.metrics_dir, "control")
         self.metrics_dir = settings.metrics_dir
+        self.journals_dir = settings.journals_dir
         self.keyring = Keyring(parse_key(settings.kek) if settings.kek else load_or_make_key(settings.kek_file))
         self.pepper = Pepper(parse_key(settings.pepper) if settings.pepper else load_or_make_key(settings.pepper_file))
         self.database = Database(settings.database_url)
-        self.sink = LedgerSink(self.database, trace_row)
+        self.pricing = Pricing(
+            self.database,
+            url=settings.prices_url,
+            hours=settings.prices_refresh_hours,
+            allow_private=settings.allow_private_upstreams,
+            now=now,
+        )
+        self.sink = LedgerSink(self.database, trace_row, cost_of=self.pricing)
         self.drain = Drain(settings.journals_dir, self.sink)
         fixed = (admin_key(settings, self.pepper),)
         self.publisher = Publisher(self.database, settings.snapshot_file, fixed, pepper=self.pepper.fingerprint)
@@ -86,9 +99,15 @@ class Control:
         self.publishing = Chore("publish", self._publish, pause=PUBLISH_PAUSE)
         self.noting = Chore("note which keys were used", self._note, pause=NOTE_PAUSE)
         self.draining = Chore("drain", self._drain, pause=DRAIN_PAUSE)
+        self.sweeper = Sweeper(self.database, version=self.current, busy=lambda: self.backlog_age() > BEHIND, now=now)
+        self.sweeping = Chore("delete what has outlived its period", self.sweeper.sweep, pause=SWEEP_PAUSE)
+        self.repricing = Chore("look at the prices", self.pricing.look, pause=LOOK_PAUSE)
+        self.refreshing = Chore("refresh the prices", self.pricing.fetch_if_due, pause=FETCH_PAUSE)
         desk = Desk(self.database, self.keyring, self.pepper, self.publish, now, self._ready, settings.allow_private_upstreams)
         identity = Identity(lambda: self.publisher.keys, self.pepper, now=now, used=self.uses.note)
-        self.app = api.application(desk, identity, self, metrics_dir=settings.metrics_dir, body_limit=int(settings.body_limit))
+        self.app = api.application(
+            desk, identity, self, self.pricing, metrics_dir=settings.metrics_dir, body_limit=int(settings.body_limit)
+        )
         self.cooling = Cooling(settings.health_file)
         self._opened = False
         self._current: int | None = None
@@ -105,7 +124,7 @@ class Control:
 
     def stop(self) -> None:
         """After the workers: takes what they left in the journals, as far as the database is there to take it."""
-        for chore in (self.opening, self.looking, self.publishing, self.draining, self.noting):
+        for chore in (self.opening, self.looking, self.publishing, self.draining, self.noting, self.repricing, self.refreshing):
             chore.stop(CLOSING)
         deadline = time.monotonic() + CLOSING
         while self._opened and self.draining.once() and time.monotonic() < deadline:
@@ -133,7 +152,11 @@ class Control:
             self.publishing.once()
             self.publishing.start()
             self.draining.start()
+            self.repricing.start()
+            if self.pricing.hours:
+                self.refreshing.start()
             self.noting.start()
+            self.sweeping.start()
             self.opening.finish()
         return False
 
@@ -155,6 +178,7 @@ class Control:
         return False
 
     def _drain(self) -> bool:
+        self.pricing.open()
         more = self.drain.drain_once()
         if not more:
             self._emptied = time.monotonic()
@@ -182,6 +206,16 @@ class Control:
 
     def resting(self) -> list[Resting]:
         return resting(self.publisher.routes, self.cooling)
+
+    def prices(self) -> PricesState:
+        return prices(self.publisher.routes, self.pricing, self.refreshing.health.fault or self.repricing.health.fault)
+
+    def swept(self) -> Swept:
+        return self.sweeper.swept()
+
+    def journals_size(self) -> int:
+        with os.scandir(self.journals_dir) as files:
+            return sum(file.stat().st_size for file in files)
 
     def chores(self) -> Mapping[str, Health]:
         database = self.looking if self._opened else self.opening

@@ -24,6 +24,7 @@ from .schema import price_overrides as overrides_table
 from .schema import prices as table
 
 COUNTER = "prices"  # in server_state: a number that each change moves, and the edition in words
+FETCHED = "prices_fetched"  # in server_state: ms
 LEAST = 0.5  # of the prices that are in force: an edition with fewer is taken for a broken one
 
 
@@ -74,6 +75,16 @@ def price(connection: Connection, price_id: str) -> Price:
     if document is None:
         raise NotFound(f"There is no price '{price_id}'.")
     return _price(document)
+
+
+def fetched_at(connection: Connection) -> int | None:
+    """When an edition was last fetched from where it is published (ms), by any host."""
+    return connection.execute(sa.select(server_state.c.number).where(server_state.c.name == FETCHED)).scalar()
+
+
+def note_fetch(connection: Connection, now: int) -> None:
+    if connection.execute(server_state.update().where(server_state.c.name == FETCHED).values(number=now)).rowcount == 0:
+        connection.execute(server_state.insert().values(name=FETCHED, number=now))
 
 
 # ---------------------------------------------------------------- editions

@@ -13,7 +13,9 @@ from ... import __version__
 from ..chores import Health
 from ..desk import Desk
 from ..drain import Backlog
+from ..retention import Swept
 from ..policy import Policy, allows, unlimited
+from ..pricing import Pricing
 
 SILENT = 5.0  # s; it is asked each second
 STALE = 30.0  # s that journals may wait before that is worth a word
@@ -51,6 +53,18 @@ class Resting(BaseModel):
     cooled: int = Field(description="Times in a row that it rested, this one included.")
 
 
+class Model(BaseModel):
+    provider: str
+    model: str
+
+
+class PricesState(BaseModel):
+    edition: str | None = Field(description="The price list that was read last.")
+    models: int = Field(description="That endpoints use.")
+    unpriced: list[Model] = Field(description="Those of them that have no price now: what they cost is unknown, which is not zero.")
+    fault: str | None = Field(description="Why the newest list is not here.")
+
+
 class Gateway(BaseModel):
     version: str
     ok: bool = Field(description="Nothing is degraded.")
@@ -59,6 +73,7 @@ class Gateway(BaseModel):
     drain: DrainState
     snapshot: SnapshotState
     resting: list[Resting] = Field(description="Models that calls pass over for a while; the gateway itself is well with that.")
+    prices: PricesState
 
 
 class Progress(Protocol):
@@ -84,6 +99,16 @@ class Progress(Protocol):
 
     def resting(self) -> list[Resting]:
         """Models that the workers of this host pass over now."""
+        ...
+
+    def prices(self) -> PricesState: ...
+
+    def swept(self) -> Swept:
+        """What retention has deleted."""
+        ...
+
+    def journals_size(self) -> int:
+        """Bytes that the files of this host's journals take, those set aside included."""
         ...
 
     def chores(self) -> Mapping[str, Health]:
@@ -113,7 +138,8 @@ def state(desk: Desk, progress: Progress) -> Gateway:
         fault=chores["drain"].fault,
     )
     snapshots = SnapshotState(published=progress.published(), current=progress.current(), fault=chores["publish"].fault)
-    degraded = list(_words(database, drain, snapshots))
+    prices = progress.prices()
+    degraded = list(_words(database, drain, snapshots, prices))
     return Gateway(
         version=__version__,
         ok=not degraded,
@@ -122,6 +148,7 @@ def state(desk: Desk, progress: Progress) -> Gateway:
         drain=drain,
         snapshot=snapshots,
         resting=progress.resting(),
+        prices=prices,
     )
 
 
@@ -149,6 +176,23 @@ def resting(routes: Iterable[SealedRoute], cooling: Cooling) -> list[Resting]:
     return found
 
 
+def prices(routes: Iterable[SealedRoute], pricing: Pricing, fault: str | None) -> PricesState:
+    """Whether the models of these endpoints have prices, where all of a model's endpoints and credentials count."""
+    used = {(target.provider, target.model) for route in routes for target in route.targets}
+    unpriced = {
+        (target.provider, target.model)
+        for route in routes
+        for target in route.targets
+        if not pricing.knows(target.provider, target.model, endpoint_id=route.endpoint_id, secret_id=target.secret_id)
+    }
+    return PricesState(
+        edition=pricing.state.edition,
+        models=len(used),
+        unpriced=[Model(provider=provider, model=model) for provider, model in sorted(unpriced)],
+        fault=fault,
+    )
+
+
 def _database(dialect: str, asked: Health) -> DatabaseState:
     fault = asked.fault
     if fault is None and asked.silent > SILENT:
@@ -156,7 +200,7 @@ def _database(dialect: str, asked: Health) -> DatabaseState:
     return DatabaseState(reachable=fault is None, dialect=dialect, fault=fault)
 
 
-def _words(database: DatabaseState, drain: DrainState, snapshots: SnapshotState) -> Iterator[str]:
+def _words(database: DatabaseState, drain: DrainState, snapshots: SnapshotState, prices: PricesState) -> Iterator[str]:
     if not database.reachable:
         yield f"The database cannot be reached: {database.fault} Calls are served on and kept in the journals."
     if drain.fault is not None:
@@ -167,3 +211,5 @@ def _words(database: DatabaseState, drain: DrainState, snapshots: SnapshotState)
         yield f"Damaged journal files were set aside: {', '.join(drain.aside)}"
     if snapshots.fault is not None:
         yield f"Changes do not reach the workers: {snapshots.fault}"
+    if prices.fault is not None:
+        yield f"The prices are not refreshed: {prices.fault}"
