@@ -14,7 +14,7 @@ from contextlib import closing
 import msgspec
 
 from spangate.exchange import Faulted, Inbound, Journal, Reply, Status, Target
-from spangate.wire.estimate import estimate
+from spangate.wire.estimate import RULE_OF_THUMB, Gauge, estimate
 from spangate.wire.formats import FORMATS, RENDERERS, mlflow_chat, mlflow_embeddings, raw
 from spangate.wire.problems import Problem, Refusal, UpstreamProblem
 from spangate.wire.streams import Passthrough, Translate
@@ -71,6 +71,7 @@ class Relay:
         content_limit: int = CONTENT_LIMIT,
         plain_limit: int = PLAIN_LIMIT,
         tokens: TokenSource | None = None,
+        gauge: Callable[[Target], Gauge] = lambda _: RULE_OF_THUMB,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         roll: Callable[[], float] = random.random,
@@ -81,6 +82,7 @@ class Relay:
         self._transport = transport
         self._tokens = tokens or Tokens(transport, clock=clock)
         self._simulated = simulated
+        self._gauge = gauge
         self._journal = journal
         self._record = record
         self._health = Cooling() if health is None else health
@@ -253,7 +255,7 @@ class Relay:
         if not whole:
             if translated:
                 raise UpstreamProblem(502, "malformed_answer", "The provider's answer is too large to be put into another shape.")
-            call.answering(plan.target, lambda: estimate(plan.format, call.inbound.body))
+            call.answering(plan.target, lambda: estimate(plan.format, call.inbound.body, self._gauge(plan.target)))
             return reply(
                 incoming.status, [*headers_down(headers), *call.headers], StreamBody(call, incoming, Unread(), body, incoming.status)
             )
@@ -269,7 +271,7 @@ class Relay:
             # its format's own way that it failed.
             problem = stillborn(call.failure, headers)
             return Setback(problem, fault, reply(problem.status, named, hushed(answer, plan.target)))
-        call.answering(plan.target, lambda: estimate(plan.format, call.inbound.body, answer=body))
+        call.answering(plan.target, lambda: estimate(plan.format, call.inbound.body, self._gauge(plan.target), answer=body))
         call.settle(Status.error if fault else Status.ok, incoming.status, fault)
         await call.durable()
         return reply(incoming.status, named, hushed(answer, plan.target) if call.failure else answer)
@@ -298,7 +300,7 @@ class Relay:
             problem.message = hushed(problem.message.encode("utf-8", "replace"), plan.target).decode()
             raise problem
         self._health.began(plan.target)
-        call.answering(plan.target, lambda: guess(call, plan.format, stream.decoder.produced))
+        call.answering(plan.target, lambda: guess(call, plan.format, self._gauge(plan.target), stream.decoder.produced))
         body = StreamBody(
             call,
             incoming,
@@ -342,9 +344,9 @@ def drained(call: Call, target: Target) -> bool:
     return (said or target.client_gone) == "drain" and call.inbound.format != raw.NAME
 
 
-def guess(call: Call, format: str, produced: int) -> Usage:
+def guess(call: Call, format: str, gauge: Gauge, produced: int) -> Usage:
     """What a stream took so far; nothing if it never began."""
-    return estimate(format, call.inbound.body, produced=produced) if call.started else Usage()
+    return estimate(format, call.inbound.body, gauge, produced=produced) if call.started else Usage()
 
 
 def hushed(said: bytes, target: Target) -> bytes:

@@ -32,6 +32,7 @@ from spangate.relay.upstream import HttpTransport, Timeouts
 
 from .bodies import BodyLimits
 from .forward import Forward
+from .gauges import Gauges, Tokenizers
 from .hosts import Hosts, allowed_by_default
 from .ingress import Ingress
 from .protocol import Limits, bounded
@@ -95,6 +96,7 @@ async def serve(settings: Settings, listener: socket.socket, ready_fd: int | Non
         drains=Drains(seconds=settings.drain_seconds, tokens=settings.drain_tokens),
         timeouts=timeouts,
         content_limit=content_limit,
+        gauge=Gauges(lambda: snapshots.calibrations, Tokenizers() if settings.tokenizer else None),
     )
 
     def unidentified(call_id: str) -> None:

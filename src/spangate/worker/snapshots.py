@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from spangate.envelope import Keyring, Unsealable
-from spangate.exchange import Route, SealedKey, SealedRoute, SealedTarget, Snapshot, Target
+from spangate.exchange import Calibration, Route, SealedKey, SealedRoute, SealedTarget, Snapshot, Target
 from spangate.providers import Provider, access
 from spangate.relay.route import Routes
 
@@ -36,6 +36,7 @@ class Snapshots:
     ) -> None:
         self.routes = Routes({})
         self.keys: Mapping[bytes, SealedKey] = {}
+        self.calibrations: Mapping[tuple[str, str], Calibration] = {}  # by provider and model
         self.version: int | None = None  # None: nothing was ever loaded
         self.fault: str | None = None
         self._path = path
@@ -94,6 +95,7 @@ class Snapshots:
         self.routes = Routes(routes, snapshot.aliases)
         keys = [key for key in snapshot.keys if self._admin is None or key.key_id != self._admin.key_id]
         self.keys = {key.digest: key for key in (keys if self._admin is None else [*keys, self._admin])}
+        self.calibrations = {(known.provider, known.model): known for known in snapshot.calibrations}
         self.version = snapshot.version
         self.fault = None
 

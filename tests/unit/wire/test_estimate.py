@@ -4,7 +4,18 @@ from typing import Any
 import pytest
 
 from spangate.wire import estimate as module
-from spangate.wire.estimate import PARTS, characters, estimate, tokens
+from spangate.wire.estimate import (
+    AROUND_MESSAGE,
+    BEFORE_ANSWER,
+    COUNTED,
+    PARTS,
+    Gauge,
+    characters,
+    estimate,
+    read_characters,
+    tokens,
+    written_characters,
+)
 from spangate.wire.formats import FORMATS
 from spangate.wire.usage import Usage
 
@@ -113,3 +124,44 @@ def test_what_takes_long_to_read_is_not_counted(monkeypatch: pytest.MonkeyPatch)
 
 def test_numbers_are_no_text() -> None:
     assert characters([1, 2.5, None, True, {"temperature": 1}]) == 0
+
+
+# ---------------------------------------------------------------- by the model's own measure
+
+WORDS = Gauge(count=lambda text: len(text.split()))  # a tokenizer whose tokens can be counted by eye
+
+
+def test_lengths_are_weighed_as_the_models_calls_had_them() -> None:
+    asked = body(messages=[{"role": "user", "content": "x" * 30}])
+    assert estimate("openai.chat", asked, Gauge(3.0, 5.0), produced=50) == Usage(input=10, output=10)
+
+
+def test_a_tokenizer_counts_what_was_said_and_what_stands_around_it() -> None:
+    asked = body(messages=[{"role": "system", "content": "be brief"}, {"role": "user", "content": "who are you"}])
+    answer = body(choices=[{"message": {"role": "assistant", "content": "a gateway of few words"}}])
+    around = 2 * AROUND_MESSAGE + BEFORE_ANSWER
+    assert estimate("openai.chat", asked, WORDS, answer=answer) == Usage(input=5 + around, output=5)
+    assert estimate("openai.completions", body(prompt="one two three"), WORDS, answer=b"{}") == Usage(input=3, output=0)
+
+
+def test_of_a_long_text_the_head_stands_for_the_rest() -> None:
+    given: list[int] = []
+
+    def count(text: str) -> int:
+        given.append(len(text))
+        return len(text) // 2
+
+    texts = ["y" * 1000, "x" * (3 * COUNTED), "z" * 1000]
+    assert estimate("openai.embeddings", body(input=texts), Gauge(count=count)).input == (3 * COUNTED + 2000) // 2
+    assert sum(given) == COUNTED
+
+
+def test_what_is_not_only_text_calibrates_nothing() -> None:
+    text = {"role": "user", "content": [{"type": "text", "text": "x" * 40}]}
+    picture = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.org/cat.png"}}]}
+    assert read_characters("openai.chat", body(messages=[text], tools=[])) == 40
+    assert read_characters("openai.chat", body(messages=[text, picture])) is None
+    assert read_characters("raw", b"{}") is None
+    assert read_characters("openai.chat", b"no json") is None
+    assert written_characters("openai.chat", body(choices=[{"message": {"content": "y" * 7}}])) == 7
+    assert written_characters("openai.embeddings", body(data=[])) is None
