@@ -11,7 +11,7 @@ from .. import __version__
 from ..client import ClientError, Refused
 from ..config import ConfigError
 from ..store.faults import StoreFault, Unavailable
-from . import aliases, db, endpoints, experiments, models, providers, secrets, traces
+from . import aliases, db, endpoints, experiments, keys, models, providers, secrets, traces
 from .doctor import doctor
 from .serve import serve
 from .up import up
@@ -40,6 +40,7 @@ def root(version: Annotated[bool, typer.Option("--version", callback=_version, i
 app.command()(up)
 app.command()(serve)
 app.command()(doctor)
+app.add_typer(keys.app, name="keys")
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(aliases.app, name="aliases")
 app.add_typer(models.app, name="models")

@@ -22,6 +22,7 @@ from .base import OWN, Known
 from .base import ClientError as ClientError
 from .base import Refused as Refused
 from .base import Unreachable as Unreachable
+from .keys import Keys
 
 GATEWAY = "/api/3.0/mlflow/gateway"
 EXPERIMENTS = "/api/2.0/mlflow/experiments"
@@ -231,6 +232,7 @@ class Client:
         # trust_env off: a proxy variable must not see the key of a gateway that is usually on loopback.
         self._http = httpx.Client(base_url=url.rstrip("/"), headers=headers, timeout=timeout, transport=transport, trust_env=False)
         self.url = url.rstrip("/")
+        self.keys = Keys(self)
 
     def __enter__(self) -> Self:
         return self
