@@ -7,7 +7,7 @@ from starlette.responses import PlainTextResponse
 
 from .. import __version__
 from . import problems
-from .admin import aliases, ledger, metrics, prices, providers, reference, responses, retention, settings, status
+from .admin import aliases, keys, ledger, metrics, prices, providers, reference, responses, retention, settings, status
 from .desk import Desk
 from .mlflow import endpoints, experiments, models, operations, provider_config, secrets, traces, unserved
 from .policy import Guarded, Identity, Policy, allows, check
@@ -47,6 +47,7 @@ def application(
     providers.mount(app)
     settings.mount(app, desk)
     aliases.mount(app, desk)
+    keys.mount(app, desk)
     reference.mount(app)
     unserved.mount(app)
     check(app)
