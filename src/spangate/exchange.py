@@ -133,8 +133,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
 
     provider: str
     model: str
-    input: float
-    output: float
+    input: float = 4.0
+    output: float = 4.0
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,11 +24,13 @@ from ..relay.cooling import Cooling
 from ..store import keys
 from ..store.engine import Database
 from ..store.faults import Invalid, Unavailable
+from ..store.repricing import Arrears
 from ..store.secrets import bind
 from ..store.snapshot import version
 from ..store.writer import LedgerSink
 from . import api, door
 from .admin.status import PricesState, Resting, prices, resting
+from .calibrating import Calibrating
 from .chores import Chore, Health
 from .desk import Desk
 from .drain import Backlog, Drain
@@ -46,10 +48,12 @@ DRAINED = 2.0  # s of draining for somebody who waits for it
 LOOK_PAUSE = 1.0  # s between looks whether the database answers
 PUBLISH_PAUSE = 0.5  # s between looks at the version counter: another host may have revoked a key, which ends within a second here too
 NOTE_PAUSE = 60.0  # s; a key's last use through this API is known to the minute
+ARREARS_PAUSE = 0.2  # s between some hundred calls of an older version and the next: the drain comes first
 FETCH_PAUSE = 60.0  # s between looks whether prices are due to be fetched
 SWEEP_PAUSE = 5.0  # s between looks whether there is anything to sweep
 BEHIND = 1.0  # s that the drain has not come to an end; then it needs the database more than a sweep does
 REOPEN_PAUSE = 1.0
+CALIBRATE_PAUSE = 600.0
 CLOSING = 45.0  # s that the last drain may take when the database answers slowly; what is left is drained at the next start
 
 
@@ -101,7 +105,10 @@ class Control:
         self.draining = Chore("drain", self._drain, pause=DRAIN_PAUSE)
         self.sweeper = Sweeper(self.database, version=self.current, busy=lambda: self.backlog_age() > BEHIND, now=now)
         self.sweeping = Chore("delete what has outlived its period", self.sweeper.sweep, pause=SWEEP_PAUSE)
+        self.arrears = Arrears(self.database, self.pricing)
+        self.accounting = Chore("account for calls of an older version", self._account, pause=ARREARS_PAUSE)
         self.repricing = Chore("look at the prices", self.pricing.look, pause=LOOK_PAUSE)
+        self.calibrating = Chore("calibrate estimates", Calibrating(self.database, self.publish, now=now).look, pause=CALIBRATE_PAUSE)
         self.refreshing = Chore("refresh the prices", self.pricing.fetch_if_due, pause=FETCH_PAUSE)
         desk = Desk(self.database, self.keyring, self.pepper, self.publish, now, self._ready, settings.allow_private_upstreams)
         identity = Identity(lambda: self.publisher.keys, self.pepper, now=now, used=self.uses.note)
@@ -124,7 +131,18 @@ class Control:
 
     def stop(self) -> None:
         """After the workers: takes what they left in the journals, as far as the database is there to take it."""
-        for chore in (self.opening, self.looking, self.publishing, self.draining, self.noting, self.repricing, self.refreshing):
+        for chore in (
+            self.opening,
+            self.looking,
+            self.publishing,
+            self.draining,
+            self.noting,
+            self.accounting,
+            self.repricing,
+            self.refreshing,
+            self.calibrating,
+            self.sweeping,
+        ):
             chore.stop(CLOSING)
         deadline = time.monotonic() + CLOSING
         while self._opened and self.draining.once() and time.monotonic() < deadline:
@@ -152,9 +170,11 @@ class Control:
             self.publishing.once()
             self.publishing.start()
             self.draining.start()
+            self.accounting.start()
             self.repricing.start()
             if self.pricing.hours:
                 self.refreshing.start()
+            self.calibrating.start()
             self.noting.start()
             self.sweeping.start()
             self.opening.finish()
@@ -175,6 +195,12 @@ class Control:
 
     def _note(self) -> bool:
         self.uses.keep()
+        return False
+
+    def _account(self) -> bool:
+        self.pricing.open()
+        if not self.arrears.some():
+            self.accounting.finish()
         return False
 
     def _drain(self) -> bool:
@@ -211,7 +237,7 @@ class Control:
         return prices(self.publisher.routes, self.pricing, self.refreshing.health.fault or self.repricing.health.fault)
 
     def swept(self) -> Swept:
-        return self.sweeper.swept()
+        return self.sweeper.swept(self.sweeping.health.fault)
 
     def journals_size(self) -> int:
         with os.scandir(self.journals_dir) as files:

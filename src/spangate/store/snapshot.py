@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ..exchange import Alias, SealedKey, SealedRoute, SealedTarget, Snapshot
-from . import aliases, keys, settings
+from . import aliases, calibrations, keys, settings
 from .endpoints import FALLBACK
 from .engine import version as version
 from .schema import endpoint_models, endpoints, model_definitions, secrets
@@ -68,4 +68,5 @@ def snapshot(connection: Connection, fixed: Sequence[SealedKey], *, pepper: str 
         keys=(*fixed, *keys.sealed(connection)),
         pepper=pepper,
         aliases=tuple(Alias(pattern=alias.pattern, endpoint=alias.endpoint) for alias in aliases.list_(connection)),
+        calibrations=calibrations.calibrations(connection),
     )
