@@ -21,27 +21,16 @@ def fees(case: Case) -> None:
             case.take(Cause.fee, {}, f"charged as {what!r}; the ledger has tokens only", cost=cost)
 
 
-def doubled(case: Case, export: Export) -> None:
-    """Rows that are there again, then counts that are whole multiples of ours."""
+def repeated(case: Case, export: Export) -> None:
+    """Rows that are there again."""
+    if not case.cell.repeats:
+        return
     again, cost = dict(case.cell.repeated), case.cell.repeated_cost
-    if case.cell.repeats:
-        before = _size(case.left) if export.classes else abs(case.money)
-        after = _size(minus(case.left, again)) if export.classes else abs(case.money - cost)
-        # Two calls of one size make two equal rows, unless each row has a name; then it must be that they explain what is off.
-        if export.unique or after < before:
-            case.repeated(again, cost if export.priced else None, f"the same row again: {_some(case.cell.repeats)}")
-    if export.classes:
-        times = _times(case.theirs, case.cell.ours) if case.significant() else None
-        if times is not None:
-            extra = {cls: count * (times - 1) for cls, count in case.cell.ours.items() if count}
-            share = case.their_cost * (times - 1) // times
-            # Where only the counts are there twice, the money is not.
-            paid = share if abs(case.money - share) < abs(case.money) else 0
-            case.repeated(extra, paid if export.priced else None, f"exactly {times} times what the ledger has")
-    elif abs(case.money) > case.allowed and case.cell.our_cost > 0:
-        times = round(Fraction(case.their_cost, case.cell.our_cost))
-        if 2 <= times <= MOST_TIMES and abs(case.their_cost - times * case.cell.our_cost) <= case.cell.slack:
-            case.repeated({}, case.their_cost * (times - 1) // times, f"exactly {times} times what the ledger has")
+    before = _size(case.left) if export.classes else abs(case.money)
+    after = _size(minus(case.left, again)) if export.classes else abs(case.money - cost)
+    # Two calls of one size make two equal rows, unless each row has a name; then it must be that they explain what is off.
+    if export.unique or after < before:
+        case.repeated(again, cost if export.priced else None, f"the same row again: {_some(case.cell.repeats)}")
 
 
 def boundaries(cases: Sequence[Case], export: Export) -> None:
@@ -86,6 +75,24 @@ def _allowed(run: Sequence[Case], cls: str, export: Export) -> float:
     if not export.classes:
         return run[-1].allowed
     return run[0].tolerance * sum(max(case.theirs.get(cls, 0), case.cell.ours[cls]) for case in run)
+
+
+def multiplied(case: Case, export: Export) -> None:
+    """Counts that are whole multiples of ours, where ours are sure."""
+    if case.cell.estimates or case.cell.unknown:
+        return
+    if export.classes:
+        if not case.left or (times := _times(case.theirs, case.cell.ours)) is None:
+            return
+        extra = {cls: count * (times - 1) for cls, count in case.cell.ours.items() if count}
+        share = case.their_cost * (times - 1) // times
+        # Where only the counts are there twice, the money is not.
+        paid = share if abs(case.money - share) < abs(case.money) else 0
+        case.repeated(extra, paid if export.priced else None, f"exactly {times} times what the ledger has")
+    elif abs(case.money) > case.allowed and case.cell.our_cost > 0:
+        times = round(Fraction(case.their_cost, case.cell.our_cost))
+        if 2 <= times <= MOST_TIMES and abs(case.their_cost - times * case.cell.our_cost) <= case.cell.slack:
+            case.repeated({}, case.their_cost * (times - 1) // times, f"exactly {times} times what the ledger has")
 
 
 def reclassed(case: Case) -> None:

@@ -1,7 +1,7 @@
 """Theirs against ours, cell by cell: what differs is taken apart cause by cause until nothing is left of it.
 
-The order matters, from the certain to the likely: rows that are there again and exact multiples; days that cancel out with their
-neighbours; input that only changed its class; what our estimates may be wrong by; and the rest, which one side has and the other has not.
+The order matters, from the certain to the likely: rows that are there again; days that cancel out with their neighbours; exact multiples;
+input that only changed its class; what our estimates may be wrong by; and the rest, which one side has and the other has not.
 Then the money: what these tokens come to is theirs, and what is left is the price.
 """
 
@@ -38,10 +38,11 @@ def compare(
     cases = [opened(place, cell, export, tolerance) for place, cell in sorted(seen.cells.items())]
     for case in cases:
         causes.fees(case)
-        causes.doubled(case, export)
+        causes.repeated(case, export)
     causes.boundaries(cases, export)
     rates = money.Known(cases, export)
     for case in cases:
+        causes.multiplied(case, export)
         causes.reclassed(case)
         causes.estimates(case)
         causes.partly_reclassed(case)

@@ -33,7 +33,10 @@ def parse(files: Sequence[File], format: str | None = None) -> Export:
         raise BadExport(f"{name!r} is no format; the formats are {', '.join(FORMATS)}")
     if name == "csv" and (wrong := [file.name for file in files if file.json]):
         raise BadExport(f"{wrong[0]}: this is JSON, and the format is csv")
-    return FORMATS[name].parse(files)
+    export = FORMATS[name].parse(files)
+    if export.lines and not export.classes and not export.priced:
+        raise BadExport(f"{files[0].name}: the file has neither tokens nor costs")
+    return export
 
 
 def detect(files: Sequence[File]) -> str:

@@ -157,7 +157,7 @@ def openai_csv(sheets: Sequence[Sheet]) -> list[File]:
         for cls, cost in sheet.costs.items():
             item = {"amount_value": usd(cost), "amount_currency": "usd", "line_item": f"{sheet.model}, {OPENAI_ITEMS[cls]}"}
             costs.append({**times, **item, "api_key_id": sheet.key})
-    empty = {name: "" for name in usage[0]} | {"start_time": stamp(DAY0), "end_time": stamp(DAY0) + 60}
+    empty = dict.fromkeys(usage[0], "") | {"start_time": stamp(DAY0), "end_time": stamp(DAY0) + 60}
     return [File("completions_usage.csv", table([*usage, empty])), File("cost.csv", table(costs))]
 
 
