@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from ..prices.book import Override, Price
+from ..prices.rows import Override, Price
 from ..wire.usage import Provenance
 from . import money
 from .accounts import DENIED, FREE, UNREACHED
