@@ -87,11 +87,8 @@ class Book:
                 continue
             if override.rates is not None:
                 yield Terms(price_id=override.override_id, rates=override.rates, override=override)
-            elif override.multiplier is not None:
-                scale = Fraction(override.multiplier)
-                for terms in listed:
-                    both = f"{override.override_id}.{terms.price_id}"
-                    yield msgspec.structs.replace(terms, price_id=both, override=override, multiplier=scale)
+            else:
+                yield from (_scaled(terms, override) for terms in listed)
         yield from listed
 
     def _listed(self, billed: Billed) -> Iterator[Terms]:
@@ -104,6 +101,11 @@ class Book:
                 for hours in price.hours:
                     yield Terms(price_id=price.price_id, rates=hours.rates, price=price, hours=hours)
                 yield Terms(price_id=price.price_id, rates=price.rates, price=price)
+
+
+def _scaled(terms: Terms, override: Override) -> Terms:
+    both = f"{override.override_id}.{terms.price_id}"
+    return msgspec.structs.replace(terms, price_id=both, override=override, multiplier=Fraction(override.multiplier or 0))
 
 
 def _precedence(override: Override) -> tuple[object, ...]:

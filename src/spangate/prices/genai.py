@@ -176,8 +176,9 @@ def _rates(price: "package.ModelPrice") -> Rates:
 
 
 def _uncounted(model: "package.ModelInfo", start: int | None) -> tuple[str, ...]:
-    price = model.get_prices(EVER if start is None else EPOCH + timedelta(milliseconds=start))
-    return tuple(sorted(key for key, _ in _keys(price) if key not in CLASSES))
+    day = EVER if start is None else EPOCH + timedelta(milliseconds=start)
+    prices = [model.get_prices(day + timedelta(milliseconds=time)) for time in _times(model) or [0]]
+    return tuple(sorted({key for price in prices for key, _ in _keys(price) if key not in CLASSES}))
 
 
 def _keys(price: "package.ModelPrice") -> "list[tuple[str, Decimal | package.TieredPrices]]":
@@ -211,7 +212,7 @@ def _match(clause: "package.MatchLogic") -> Match:
             return Regex(clause.regex)
         case types.ClauseOr():
             return AnyOf(tuple(_match(each) for each in clause.or_))
-        case types.ClauseAnd():
+        case _:
             return AllOf(tuple(_match(each) for each in clause.and_))
 
 

@@ -1,11 +1,13 @@
 """Our book and the package that it is made from agree, for every model, at every moment at which something changes."""
 
+import json
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 
+import msgspec
 import pytest
 from genai_prices import types as package
 from genai_prices.data import providers
@@ -13,6 +15,9 @@ from genai_prices.data import providers
 from spangate.prices import genai
 from spangate.prices.book import Book
 from spangate.prices.cost import Billed, Cost
+from spangate.prices.match import AllOf, AnyOf, EndsWith, Equals, StartsWith
+from spangate.prices.rates import Rate, Tier
+from spangate.prices.rows import Hours, Price
 from spangate.wire.usage import Usage
 
 PICO = 10**12
@@ -180,3 +185,118 @@ def test_a_usage_comes_to_the_same(provider: package.Provider) -> None:
                 assert provider.id in INEXACT, (case, used)
                 assert abs(ours.input - exact[0]) <= Decimal(used.input or 0) / 2, (case, used)
                 assert abs(ours.output - exact[1]) <= Decimal(used.output or 0) / 2, (case, used)
+
+
+def listed(name: str, provider: str = "openai", **more: object) -> Cost | None:
+    used = Usage(input=1_000_000, output=1_000_000)
+    billed = Billed(at=ms(NOW), provider=provider, model=name, usage=used, **more)  # type: ignore[arg-type]
+    return book().cost(billed)
+
+
+def dollars(cost: Cost | None) -> tuple[Decimal, Decimal] | None:
+    return cost and (Decimal(cost.input) / PICO, Decimal(cost.output) / PICO)
+
+
+def test_a_batch_and_a_tier_of_service_pay_what_the_price_page_says() -> None:
+    # https://developers.openai.com/api/docs/pricing, as of 2026-10-14
+    assert dollars(listed("gpt-5-mini")) == (Decimal("0.25"), 2)
+    assert dollars(listed("gpt-5-mini", service_tier="default")) == (Decimal("0.25"), 2)
+    assert dollars(listed("gpt-5-mini", service_tier="flex")) == (Decimal("0.125"), 1)
+    assert dollars(listed("gpt-5-mini", service_tier="priority")) == (Decimal("0.45"), Decimal("3.6"))
+    assert dollars(listed("gpt-5-mini", batch=True)) == (Decimal("0.125"), 1)
+    # Who borrows a price borrows the standard one.
+    assert dollars(listed("gpt-5-mini", provider="azure", batch=True)) == (Decimal("0.25"), 2)
+
+
+@pytest.mark.parametrize(
+    ("provider", "name"),
+    [("google", "gemma-4-31b-it"), ("openai", "omni-moderation-latest"), ("openrouter", "deepseek/deepseek-r1:free")],
+)
+def test_what_is_free_costs_nothing_and_is_known_to(provider: str, name: str) -> None:
+    cost = listed(name, provider)
+    assert cost is not None
+    assert cost.total == 0
+
+
+def test_what_has_no_rate_is_unknown() -> None:
+    assert listed("whisper-1") is None
+    assert listed("stealth/crouton-alpha", "openrouter") is None
+
+
+def test_every_price_has_an_id_of_its_own_and_reads_back() -> None:
+    prices = genai.installed()
+    assert len({price.price_id for price in prices}) == len(prices) > 3000
+    assert msgspec.json.decode(msgspec.json.encode(prices), type=list[Price]) == prices
+    assert genai.installed() == prices
+
+
+def document(**model: object) -> bytes:
+    said = {"id": "m", "match": {"or": [{"equals": "M"}, {"and": [{"starts_with": "m-"}, {"ends_with": "x"}]}]}, **model}
+    return json.dumps([{"id": "openai", "name": "OpenAI", "api_pattern": "openai", "models": [said]}]).encode()
+
+
+def test_a_published_document_becomes_a_row_for_each_time_and_condition() -> None:
+    off_peak = {"start_time": "22:00:00+00:00", "end_time": "02:30:00+02:00"}
+    found = genai.parse(
+        document(
+            prices=[
+                {
+                    "prices": {
+                        "input_mtok": 0.1,
+                        "output_mtok": {"base": 1, "tiers": [{"start": 200000, "price": 2.5}]},
+                        "requests_kcount": 5,
+                    }
+                },
+                {"constraint": {"start_date": "2026-01-01"}, "prices": {"input_mtok": 0.2, "web_searches_kcount": 10}},
+                {"constraint": off_peak, "prices": {"input_mtok": 0.05}},
+            ],
+            price_variants=[{"when": {"service_tier": "flex"}, "prices": {"input_mtok": 0.01}}],
+        )
+    )
+    said = {
+        "provider": "openai",
+        "model": "m",
+        "match": AnyOf((Equals("m"), AllOf((StartsWith("m-"), EndsWith("x"))))),
+        "source": "genai-prices",
+    }
+    new_year = 1_767_225_600_000
+    night = 22 * 3_600_000, 1_800_000  # 02:30 two hours east of Greenwich
+    besides = {"output": Rate(1_000_000, (Tier(200_000, 2_500_000),)), "request": Rate(5_000_000_000)}
+    cheap = (Hours(*night, {"input": Rate(50_000)}),)
+    flex = {"when": {"service_tier": "flex"}}
+    searches = {"uncounted": ("web_searches_kcount",)}
+    assert found == [
+        Price(**said, rates={"input": Rate(100_000), **besides}, hours=cheap, effective_to=new_year),
+        Price(**said, rates={"input": Rate(200_000)}, hours=cheap, effective_from=new_year, **searches),
+        Price(
+            **said,
+            **flex,
+            rates={"input": Rate(10_000), **besides},
+            hours=(Hours(*night, {"input": Rate(10_000)}),),
+            effective_to=new_year,
+        ),
+        Price(**said, **flex, rates={"input": Rate(10_000)}, effective_from=new_year, **searches),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("published", "wrong"),
+    [
+        (b"", "Expecting value"),
+        (b"{}", "not a list of providers"),
+        (b"[]", "not a list of providers"),
+        (b"[1]", "1 validation error"),
+        (b"\xff", "invalid start byte"),
+        (b"[" * 100_000, "recursion"),
+        (document(prices={"input_mtok": -1}), ">= 0"),
+        (document(prices={"input_mtok": "NaN"}), "validation error"),
+        (document(prices={"input_mtok": 1e300}), "<= 1000000000000000"),
+        (document(prices={"input_mtok": {"base": 1, "tiers": [{"start": 5, "price": 2}, {"start": 5, "price": 3}]}}), "tiers ascend"),
+        (document(prices=[]), "index out of range"),
+        (document(match={"regex": "("}, prices={"input_mtok": 1}), "no regular expression"),
+        (document(id="", prices={"input_mtok": 1}), "length >= 1"),
+    ],
+)
+def test_what_is_no_price_list_is_refused_in_words(published: bytes, wrong: str) -> None:
+    with pytest.raises(genai.Unreadable, match=wrong):
+        genai.parse(published)
