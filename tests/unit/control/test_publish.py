@@ -11,11 +11,12 @@ from spangate.control.publish import Publisher
 from spangate.envelope import Keyring, Pepper
 from spangate.exchange import SealedKey, SealedRoute, Snapshot
 from spangate.record.journal import Disk
-from spangate.store import endpoints, models, secrets
+from spangate.store import endpoints, keys, models, secrets
 from spangate.store.engine import Database
 
 KEYRING = Keyring(bytes(32))
-KEYS = (SealedKey(key_id="admin", digest=Pepper(bytes(32)).digest(b"sg-test"), name="admin"),)
+PEPPER = Pepper(bytes(32))
+KEYS = (SealedKey(key_id="admin", digest=PEPPER.digest(b"sg-test"), name="admin"),)
 
 
 @pytest.fixture
@@ -58,6 +59,26 @@ def test_writes_the_routes_and_keys_for_the_owner_only(database: Database, tmp_p
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert os.listdir(path.parent) == ["snapshot.msgpack"]
     assert b"sk-hidden" not in path.read_bytes()
+
+
+def test_a_revoked_key_has_no_force_here_even_if_the_file_cannot_be_written(database: Database, tmp_path: Path) -> None:
+    class Full(Disk):
+        def write(self, fd, data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with database.write() as connection:
+        made, shown = keys.create(connection, PEPPER, name="bot", now=1)
+    digest = PEPPER.digest(shown.encode())
+    publisher = Publisher(database, tmp_path / "snapshot.msgpack", KEYS)
+    assert list(publisher.keys) == [KEYS[0].digest], "before the database was asked: those that are fixed"
+    publisher.publish()
+    assert [key.name for key in (publisher.keys[KEYS[0].digest], publisher.keys[digest])] == ["admin", "bot"]
+    publisher._disk = Full()
+    with database.write() as connection:
+        keys.revoke(connection, made.key_id, now=2)
+    with pytest.raises(OSError, match="space"):
+        publisher.publish()
+    assert list(publisher.keys) == [KEYS[0].digest]
 
 
 def test_writes_only_when_the_database_has_moved_on(database: Database, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 import sqlalchemy as sa
 from tests.unit.store.given import KEYRING, T0, house
 
+from spangate.envelope import Pepper
 from spangate.exchange import Alias, EndpointSettings, ProxyRules, SealedKey, SealedRoute, SealedTarget, Snapshot
-from spangate.store import aliases, endpoints, models, schema, secrets, settings
+from spangate.store import aliases, endpoints, keys, models, schema, secrets, settings
 from spangate.store.endpoints import FALLBACK, EndpointModel, Fallback
 from spangate.store.engine import Database, version
 from spangate.store.snapshot import snapshot
@@ -88,6 +89,15 @@ def test_tracking_that_was_turned_off_keeps_its_experiment_to_itself(database: D
         endpoints.update(connection, endpoint.endpoint_id, usage_tracking=False, now=T0)
         assert endpoints.get(connection, endpoint.endpoint_id).experiment_id == "1"
         assert [route.experiment_id for route in snapshot(connection, []).routes] == [None]
+
+
+def test_the_databases_keys_come_after_those_that_are_fixed(database: Database) -> None:
+    with database.write() as connection:
+        made = [keys.create(connection, Pepper(bytes(32)), name=name, now=T0)[0].key_id for name in ("a", "b", "c")]
+        keys.revoke(connection, made[1], now=T0)
+        taken = snapshot(connection, [KEY], pepper="f")
+    assert [key.key_id for key in taken.keys] == ["k-1", *sorted([made[0], made[2]])]
+    assert taken.pepper == "f"
 
 
 def test_an_empty_database_has_a_snapshot(database: Database) -> None:
