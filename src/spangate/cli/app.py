@@ -11,7 +11,7 @@ from .. import __version__
 from ..client import ClientError, Refused
 from ..config import ConfigError
 from ..store.faults import StoreFault, Unavailable
-from . import aliases, db, dev, endpoints, experiments, keys, models, providers, secrets, traces
+from . import aliases, db, dev, endpoints, experiments, keys, models, providers, secrets, traces, usage
 from .doctor import doctor
 from .serve import serve
 from .up import up
@@ -48,6 +48,7 @@ app.add_typer(secrets.app, name="secrets")
 app.add_typer(providers.app, name="providers")
 app.add_typer(experiments.app, name="experiments")
 app.add_typer(traces.app, name="traces")
+app.add_typer(usage.app, name="usage")
 app.add_typer(db.app, name="db")
 app.add_typer(dev.app, name="dev")
 

@@ -23,6 +23,7 @@ from .base import ClientError as ClientError
 from .base import Refused as Refused
 from .base import Unreachable as Unreachable
 from .keys import Keys
+from .usage import Usage
 
 GATEWAY = "/api/3.0/mlflow/gateway"
 EXPERIMENTS = "/api/2.0/mlflow/experiments"
@@ -233,6 +234,7 @@ class Client:
         self._http = httpx.Client(base_url=url.rstrip("/"), headers=headers, timeout=timeout, transport=transport, trust_env=False)
         self.url = url.rstrip("/")
         self.keys = Keys(self)
+        self.usage = Usage(self)
 
     def __enter__(self) -> Self:
         return self
@@ -245,21 +247,15 @@ class Client:
 
     def call(self, method: str, path: str, message: Mapping[str, Any] | None = None) -> Any:
         """Any route: `message` is the query of a GET, else the JSON body; None values are left out."""
-        said = {name: value for name, value in (message or {}).items() if value is not None}
+        response = self._answer(method, path, message or {})
         try:
-            if method == "GET":
-                response = self._http.request(method, path, params=said)
-            else:
-                body = msgspec.json.encode(said)
-                response = self._http.request(method, path, content=body, headers={"content-type": "application/json"})
-        except httpx.HTTPError as error:
-            raise Unreachable(f"No gateway answers at {self.url}: {error or type(error).__name__}") from error
-        if response.is_success:
-            try:
-                return msgspec.json.decode(response.content) if response.content else {}
-            except msgspec.DecodeError:
-                raise Unreachable(f"{self.url}{path} answered something that is not JSON; is this a Spangate gateway?") from None
-        raise _refusal(response)
+            return msgspec.json.decode(response.content) if response.content else {}
+        except msgspec.DecodeError:
+            raise Unreachable(f"{self.url}{path} answered something that is not JSON; is this a Spangate gateway?") from None
+
+    def text(self, path: str, query: Mapping[str, Any]) -> str:
+        """A GET's reply as it is."""
+        return self._answer("GET", path, query).text
 
     # ------------------------------------------------------------ secrets
 
@@ -492,6 +488,20 @@ class Client:
         return self.call("GET", f"{OWN}/calls", {"max_results": max_results, "page_token": page_token})
 
     # ------------------------------------------------------------ inside
+
+    def _answer(self, method: str, path: str, message: Mapping[str, Any]) -> httpx.Response:
+        said = {name: value for name, value in message.items() if value is not None}
+        try:
+            if method == "GET":
+                response = self._http.request(method, path, params=said)
+            else:
+                body = msgspec.json.encode(said)
+                response = self._http.request(method, path, content=body, headers={"content-type": "application/json"})
+        except httpx.HTTPError as error:
+            raise Unreachable(f"No gateway answers at {self.url}: {error or type(error).__name__}") from error
+        if response.is_success:
+            return response
+        raise _refusal(response)
 
     def _one(self, method: str, path: str, message: Mapping[str, Any], noun: str, kind: type[T]) -> T:
         return msgspec.convert(self.call(method, path, message)[noun], kind)

@@ -15,6 +15,10 @@ class Calls(Protocol):
         """The reply's JSON. A GET's message goes into the query. Raises ClientError."""
         ...
 
+    def text(self, path: str, query: Mapping[str, Any]) -> str:
+        """A GET's reply as it is. Raises ClientError."""
+        ...
+
 
 class ClientError(Exception):
     """The call did not do what was asked. Says why in words for a person."""

@@ -7,7 +7,21 @@ from starlette.responses import PlainTextResponse
 
 from .. import __version__
 from . import problems
-from .admin import aliases, keys, ledger, metrics, prices, providers, reference, responses, retention, settings, status
+from .admin import (
+    aliases,
+    keys,
+    ledger,
+    metrics,
+    months,
+    prices,
+    providers,
+    reference,
+    responses,
+    retention,
+    settings,
+    status,
+    usage,
+)
 from .desk import Desk
 from .mlflow import endpoints, experiments, models, operations, provider_config, secrets, traces, unserved
 from .policy import Guarded, Identity, Policy, allows, check
@@ -42,6 +56,8 @@ def application(
     metrics.mount(app, progress, metrics_dir)
     ledger.mount(app, desk, progress)
     responses.mount(app, desk, progress)
+    usage.mount(app, desk)
+    months.mount(app, desk, progress)
     retention.mount(app, desk, progress)
     prices.mount(app, desk, pricing)
     providers.mount(app)

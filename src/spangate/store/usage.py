@@ -30,6 +30,7 @@ DEEPEST = 6  # groups of one question
 VALUES = 500  # of all filters of one question; SQL Server takes 2,100 parameters
 TOP = 100  # groups told by name; as parameters they count too
 ROWS = 50_000  # that the database may bring for one question; they take a second
+POINTS = 10_000  # rows of one answer: of groups alone, or of each of them in each period
 HISTOGRAMS = 150_000  # that may be added up for one question; they take two seconds
 
 ADDED = tuple(column.name for column in rollups.columns if isinstance(column.type, sa.BigInteger) and column.name != "bucket")
@@ -162,6 +163,10 @@ def usage(connection: Connection, question: Question) -> Usage:
     places = {place for place in (*now, *then) if place[0] < len(window.starts)}
     if not question.groups:
         places |= {(index, ()) for index in range(len(window.starts))}
+    if len(places) > POINTS:
+        raise Invalid(
+            f"That is {len(places)} points, and more than {POINTS}: ask for the top, a shorter range or a longer step, or filter."
+        )
     rank: dict[Group, int] = {group: number for number, group in enumerate(named)}
     ends = (*window.starts[1:], until)
     return Usage(

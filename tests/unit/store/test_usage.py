@@ -364,6 +364,10 @@ def test_what_cannot_be_asked_is_refused(database: Database, question: dict[str,
 
 def test_more_than_anyone_could_read_is_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     kept(database, [Fact(NOVEMBER, dimension(model=str(number), price_id=""), measured(durations=(1,))) for number in range(4)])
+    monkeypatch.setattr(usage, "POINTS", 3)
+    assert len(asked(database, groups=("model",), top=2).rows) == 3
+    with pytest.raises(Invalid, match="points"):
+        asked(database, groups=("model",))
     monkeypatch.setattr(usage, "ROWS", 3)
     with pytest.raises(Invalid, match="rows"):
         asked(database, groups=("model",))
