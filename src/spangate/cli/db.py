@@ -1,19 +1,52 @@
-"""`spangate db`: the database itself, with no server needed."""
+"""`spangate db`: the database itself. What is in it and for how long is asked of the gateway; the rest needs none."""
 
+import datetime
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from ..client.retention import EndpointPeriods, Part, Periods, Retention, Size, Table
 from ..config import Settings
-from .options import database
+from .options import calling, database
+from .there import Columns, There, grid, write_json
 
 if TYPE_CHECKING:
     from ..store.engine import Database
 
-app = typer.Typer(help="The database itself; needs no running gateway.", no_args_is_help=True)
+app = typer.Typer(help="The database itself: its revision, its size, and for how long what is kept.", no_args_is_help=True)
+
+FOREVER = "forever"
+Days = Annotated[str | None, typer.Option(metavar="DAYS", help=f"Days, or `{FOREVER}`.", show_default=False)]
+UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+NAMES = {"content": "content", "trace": "traces", "ledger": "ledger"}
+
+PERIODS: Columns[Periods] = {
+    "content": lambda held: days(held.content_days),
+    "traces": lambda held: days(held.trace_days),
+    "ledger": lambda held: days(held.ledger_days),
+}
+OWN: Columns[EndpointPeriods] = {
+    "endpoint": lambda held: held.endpoint,
+    "content": lambda held: own_days(held.content_days),
+    "traces": lambda held: own_days(held.trace_days),
+    "ledger": lambda held: own_days(held.ledger_days),
+}
+PARTS: Columns[Part] = {
+    "part": lambda part: NAMES.get(part.kind, part.kind),
+    "rows": lambda part: f"{part.rows:,}",
+    "size": lambda part: amount(part.bytes),
+    "oldest": lambda part: moment(part.oldest),
+    "newest": lambda part: moment(part.newest),
+    "to be deleted": lambda part: f"{part.due_rows:,}, about {amount(part.due_bytes)}" if part.due_rows else "",
+}
+TABLES: Columns[Table] = {
+    "table": lambda table: table.name,
+    "rows": lambda table: f"{table.rows:,}",
+    "size": lambda table: amount(table.bytes),
+}
 
 
 @app.command()
@@ -46,6 +79,101 @@ def check(settings: Settings) -> None:
         say("  `spangate db upgrade` brings it to the newest", "yellow")
     if not found.ok:
         raise typer.Exit(1)
+
+
+@app.command()
+@database
+def compact(settings: Settings) -> None:
+    """Gives room that is free inside the database back to the disk. Calls go on meanwhile; their records wait in the journals."""
+    with closing(opened(settings)) as store:
+        store.compact()
+    say("done")
+
+
+@app.command()
+@calling
+def size(there: There) -> None:
+    """How large it is, what of it, since when, how fast it grows, and what has outlived its period."""
+    found = there.client.retention.size()
+    if there.json:
+        write_json(found)
+        return
+    there.console.print(grid(found.parts, PARTS))
+    there.console.print()
+    there.console.print(grid([table for table in found.tables if table.rows], TABLES))
+    there.console.print()
+    for line in summary(found):
+        there.say(line)
+
+
+@app.command()
+@calling
+def retention(there: There, content: Days = None, traces: Days = None, ledger: Days = None) -> None:
+    """Shows for how long what is kept, or changes what is given: requests and answers, the rest of traces, and the bill.
+
+    No content outlives its trace, and no trace its calls; sums stay for good. Endpoints may have periods of their own:
+    `spangate endpoints set NAME --retention "content=7"`.
+    """
+    given = {"content_days": content, "trace_days": traces, "ledger_days": ledger}
+    changes = {field: period(said) for field, said in given.items() if said is not None}
+    if changes:
+        there.client.retention.change(changes)
+    held: Retention = there.client.retention.get()
+    if there.json:
+        write_json(held)
+        return
+    there.tell(held, PERIODS)
+    if held.endpoints:
+        there.console.print()
+        there.console.print(grid(held.endpoints, OWN))
+    swept = held.swept
+    if swept.content or swept.traces or swept.calls:
+        there.say(f"\nDeleted since the gateway began: {swept.content:,} contents, {swept.traces:,} traces, {swept.calls:,} calls.")
+    if swept.fault is not None:
+        there.console.print(Text(f"\nDeleting does not work: {swept.fault}", style="red"))
+
+
+def summary(size: Size) -> list[str]:
+    lines = [f"{size.dialect}, {amount(size.bytes)}; journals {amount(size.journals)}"]
+    if size.free:
+        lines.append(f"{amount(size.free)} of it are free: new rows take them first, `spangate db compact` gives them back to the disk")
+    lines.append(
+        f"{size.calls_per_day:,.0f} calls a day lately, about {amount(size.bytes_per_day)}"
+        if size.calls_per_day
+        else "no whole day of calls yet"
+    )
+    guessed = [what for what, guess in (("rows", size.rows_estimated), ("sizes of tables", size.bytes_estimated)) if guess]
+    if guessed:
+        lines.append(f"{' and '.join(guessed)} are estimates")
+    return lines
+
+
+def period(said: str) -> int | None:
+    if said == FOREVER:
+        return None
+    if not said.isdecimal() or not said.isascii():
+        raise typer.BadParameter(f"'{said}' is neither a number of days nor `{FOREVER}`")
+    return int(said)
+
+
+def days(held: int | None) -> str:
+    return FOREVER if held is None else f"{held} days"
+
+
+def own_days(held: int | None) -> str:
+    return "" if held is None else days(held)
+
+
+def amount(size: float) -> str:
+    unit = 0
+    while size >= 1024 and unit < len(UNITS) - 1:
+        size, unit = size / 1024, unit + 1
+    return f"{size:,.0f} {UNITS[unit]}" if unit == 0 or size >= 100 else f"{size:.1f} {UNITS[unit]}"
+
+
+def moment(said: str | None) -> str:
+    """In the person's own time zone."""
+    return "" if said is None else datetime.datetime.fromisoformat(said).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def opened(settings: Settings) -> "Database":

@@ -78,6 +78,7 @@ class Setting(StrEnum):
     total_timeout = "total-timeout"
     client_gone = "client-gone"
     proxy = "proxy"
+    retention = "retention"
 
 
 @app.command("list")
@@ -161,6 +162,10 @@ def set_(
         str | None,
         typer.Option(help='Methods and paths that the raw proxy may pass on, such as "GET,POST /files /files/*"; replaces those before.'),
     ] = None,
+    retention: Annotated[
+        str | None,
+        typer.Option(help='Days after which something is deleted, such as "content=7 traces=30 ledger=400"; replaces those before.'),
+    ] = None,
     unset: Annotated[list[Setting] | None, typer.Option(help="Leave this to the server again. Repeatable.")] = None,
 ) -> None:
     """Sets what is given and leaves the rest; in force in every worker within a second."""
@@ -171,6 +176,7 @@ def set_(
         "total_timeout": total_timeout,
         "client_gone": client_gone,
         "proxy": proxy(allow_proxy) if allow_proxy is not None else None,
+        "retention": periods(retention) if retention is not None else None,
     }
     changes = {setting: value for setting, value in given.items() if value is not None}
     for setting in unset or ():
@@ -245,6 +251,14 @@ def proxy(said: str) -> dict[str, list[str]]:
     return {"methods": [method for method in methods.upper().split(",") if method], "paths": paths}
 
 
+def periods(said: str) -> dict[str, int]:
+    """`content=7 traces=30`"""
+    fields = {name.removesuffix("s"): days for name, _, days in (part.partition("=") for part in said.replace(",", " ").split())}
+    if not fields or not all(name in ("content", "trace", "ledger") and days.isdecimal() for name, days in fields.items()):
+        raise typer.BadParameter(f"'{said}' is not periods in days, such as \"content=7 traces=30 ledger=400\"")
+    return {f"{name}_days": int(days) for name, days in fields.items()}
+
+
 def settings(held: EndpointSettings) -> str:
     said = [
         f"{setting.value.replace('-', ' ')} {seconds:g} s"
@@ -255,6 +269,9 @@ def settings(held: EndpointSettings) -> str:
         said.append(f"client gone: {held.client_gone}")
     if held.proxy is not None:
         said.append(f"proxy: {','.join(held.proxy.methods)} {' '.join(held.proxy.paths)}".rstrip())
+    if held.retention is not None:
+        days = {"content": held.retention.content_days, "traces": held.retention.trace_days, "ledger": held.retention.ledger_days}
+        said.append("retention: " + " ".join(f"{name}={number}" for name, number in days.items() if number is not None))
     return ", ".join(said)
 
 

@@ -148,6 +148,44 @@ def show(there: There, trace_id: Annotated[str, typer.Argument(help="tr-..., or 
                 there.console.print_json(msgspec.json.encode(value).decode())
 
 
+@app.command()
+@calling
+def delete(
+    there: There,
+    user: Annotated[str | None, typer.Option(help="Of this user.")] = None,
+    session: Annotated[str | None, typer.Option(help="Of this session.")] = None,
+    experiment: Annotated[str | None, typer.Option("--experiment", "-e", help="In this experiment: name or id.")] = None,
+    before: Annotated[str | None, typer.Option(help="Received before this date or time, such as 2026-11-01.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+) -> None:
+    """Deletes traces for good, with all that was said: those that meet everything that is given. The bill stays."""
+    if user is None and session is None and experiment is None and before is None:
+        raise typer.BadParameter("say which traces: --user, --session, --experiment or --before")
+    before_ms = None if before is None else beginning(before)
+    if not yes and not there.json:
+        typer.confirm("They cannot be had back. Delete them?", abort=True)
+    gone = there.client.retention.delete_traces(
+        user=user,
+        session=session,
+        experiment_id=there.experiment(experiment).experiment_id if experiment is not None else None,
+        before_ms=before_ms,
+    )
+    if there.json:
+        write_json(gone)
+        return
+    there.say(f"{gone.traces_deleted:,} traces are gone. Their calls stay in the ledger, without a word of what was said.")
+    if gone.backlog_bytes or gone.open_calls:
+        there.say("Some calls are under way or not in the database yet: run it again for what is in them.")
+
+
+def beginning(said: str) -> int:
+    """ms. A date is its first moment in the person's own time zone."""
+    try:
+        return max(int(datetime.datetime.fromisoformat(said).astimezone().timestamp() * 1000), 0)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(f"'{said}' is no date or time, such as 2026-11-01 or 2026-11-01T08:30") from None
+
+
 # ---------------------------------------------------------------- following
 
 

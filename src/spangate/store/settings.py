@@ -1,4 +1,5 @@
-"""What an endpoint says beyond MLflow's words: timeouts, what to do when a client leaves, what the raw proxy may pass on."""
+"""What an endpoint says beyond MLflow's words: timeouts, what to do when a client leaves, what the raw proxy may pass on, for how long
+what is kept."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ..exchange import EndpointSettings, ProxyRules
-from . import limits
+from . import limits, retention
 from .engine import bump
 from .faults import Invalid, NotFound
 from .schema import endpoints as table
@@ -31,6 +32,8 @@ def update(connection: Connection, name: str, changes: Mapping[str, object], *, 
     endpoint_id, before = _found(connection, name)
     settings = msgspec.structs.replace(before, **changes)
     _valid(settings)
+    if settings.retention is not None:
+        retention.check(connection, settings.retention, name)
     stored = None if settings == EndpointSettings() else msgspec.json.encode(settings).decode()
     changed: dict[str, object] = {"settings": stored, "updated_at": now}
     if by is not None:

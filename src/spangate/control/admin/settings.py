@@ -6,12 +6,13 @@ import msgspec
 from fastapi import FastAPI, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from ...exchange import EndpointSettings, ProxyRules
+from ...exchange import EndpointSettings, ProxyRules, Retention
 from ...store import endpoints
 from ...store import settings as store
 from ...store.faults import NotFound
 from ..desk import Desk
 from ..policy import Policy, allows, caller_of
+from .retention import Periods
 
 Seconds = Annotated[float | None, Field(gt=0, le=store.LONGEST, allow_inf_nan=False)]
 PATH = "/api/v1/endpoints/{name}/settings"
@@ -43,6 +44,9 @@ class Settings(BaseModel):
         default=None, description="What to do with a stream whose client has left: hang up, or read on until the provider has counted."
     )
     proxy: Proxy | None = Field(default=None, description="null: the raw proxy is off.")
+    retention: Periods | None = Field(
+        default=None, description="For how long what is kept of this endpoint's calls. null here and in it: the server's periods."
+    )
 
 
 def mount(app: FastAPI, desk: Desk) -> None:
@@ -68,6 +72,8 @@ def _changes(changes: Settings) -> dict[str, Any]:
     named: dict[str, Any] = {field: getattr(changes, field) for field in changes.model_fields_set}
     if changes.proxy is not None:
         named["proxy"] = ProxyRules(methods=tuple(changes.proxy.methods), paths=tuple(changes.proxy.paths))
+    if changes.retention is not None:
+        named["retention"] = Retention(**changes.retention.model_dump())
     return named
 
 

@@ -13,9 +13,9 @@ from ... import __version__
 from ..chores import Health
 from ..desk import Desk
 from ..drain import Backlog
-from ..retention import Swept
 from ..policy import Policy, allows, unlimited
 from ..pricing import Pricing
+from ..retention import Swept
 
 SILENT = 5.0  # s; it is asked each second
 STALE = 30.0  # s that journals may wait before that is worth a word

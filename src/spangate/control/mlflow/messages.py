@@ -470,6 +470,13 @@ class SetTraceTag(Ask, frozen=True, kw_only=True):
     value: Annotated[str, Meta(max_length=8000)] | None = None
 
 
+class DeleteTraces(Ask, frozen=True, kw_only=True):
+    experiment_id: Identifier
+    max_timestamp_millis: Int64 | None = None
+    max_traces: Int32 | None = None
+    request_ids: Annotated[tuple[str, ...], Meta(max_length=500)] | None = None
+
+
 class DeleteTraceTag(Ask, frozen=True, kw_only=True):
     trace_id: Identifier
     key: TagKey
@@ -535,6 +542,10 @@ class TraceInfosReply(Reply, frozen=True, kw_only=True):
     """batchGetInfos'."""
 
     trace_infos: list[TraceInfo] = []
+
+
+class TracesDeleted(Reply, frozen=True, kw_only=True):
+    traces_deleted: int
 
 
 class TraceSearchReply(Reply, frozen=True, kw_only=True):

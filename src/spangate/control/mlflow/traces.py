@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from ...exchange import Content
 from ...record import spans as derived
 from ...store import traces as store
+from ...store.deletion import Criteria
 from ...store.faults import NotFound
+from .. import retention
 from ..desk import Desk
 from ..policy import Policy
 from .messages import (
     BatchGetTraces,
+    DeleteTraces,
     DeleteTraceTag,
     ExperimentLocation,
     GetTrace,
@@ -26,11 +29,15 @@ from .messages import (
     TraceInfosReply,
     TraceLocation,
     TraceReply,
+    TracesDeleted,
     TraceSearchReply,
     TracesReply,
 )
 from .notation import Malformed, attributes, base64_of, duration, instant
 from .operations import Operation
+
+PATIENCE = 60.0  # s that one request deletes; mlflow's client waits for 120
+LATEST = 9_000_000_000_000  # ms; whatever is later is all
 
 
 def search(desk: Desk, ask: SearchTraces) -> TraceSearchReply:
@@ -96,6 +103,26 @@ def _seen(desk: Desk, row: store.TraceRow) -> store.TraceRow:
     return row
 
 
+def delete(desk: Desk, ask: DeleteTraces) -> TracesDeleted:
+    """By ids, or all up to a time, of one experiment. What of it is too much for one request, the next one deletes."""
+    if (ask.max_timestamp_millis is None) == (not ask.request_ids):
+        raise Malformed("Specify either `max_timestamp_millis` or `request_ids`, and not both.")
+    if ask.max_traces is not None and (ask.request_ids or ask.max_traces < 1):
+        raise Malformed("`max_traces` is at least 1, and is specified with `max_timestamp_millis` alone.")
+    experiment_id = ask.experiment_id
+    if not (experiment_id.isascii() and experiment_id.isdigit() and len(experiment_id) <= 18 and desk.caller.may_see(experiment_id)):
+        return TracesDeleted(traces_deleted=0)
+    criteria = Criteria(
+        experiment_ids=(int(experiment_id),),
+        endpoint_ids=desk.caller.endpoints,
+        trace_ids=ask.request_ids or None,
+        before_ms=None if ask.max_timestamp_millis is None else min(int(ask.max_timestamp_millis), LATEST) + 1,
+    )
+    deleted, _ = retention.delete(desk.read, desk.write_quietly, criteria, most=ask.max_traces, seconds=PATIENCE)
+    desk.database.forget()
+    return TracesDeleted(traces_deleted=deleted)
+
+
 def _experiments(locations: Sequence[TraceLocation]) -> list[str]:
     if any(location.mlflow_experiment is None for location in locations):
         raise Malformed("Invalid value for parameter 'locations': traces are found by MLFLOW_EXPERIMENT here, nothing else.")
@@ -152,8 +179,11 @@ def _span(span: derived.Span) -> SpanInfo:
 BASE = "/3.0/mlflow/traces"
 TAGS = f"{BASE}/{{trace_id}}/tags"
 OLDER_TAGS = "/2.0/mlflow/traces/{trace_id}/tags"
+OLDER_DELETE = "/2.0/mlflow/traces/delete-traces"
 OPERATIONS = (
     Operation("POST", f"{BASE}/search", SearchTraces, search, Policy.viewer),
+    Operation("POST", f"{BASE}/delete-traces", DeleteTraces, delete, Policy.admin),
+    Operation("POST", OLDER_DELETE, DeleteTraces, delete, Policy.admin),  # where the client sends it
     Operation("GET", f"{BASE}/get", GetTrace, get, Policy.viewer),
     Operation("GET", f"{BASE}/batchGet", BatchGetTraces, batch, Policy.viewer),
     Operation("POST", f"{BASE}/batchGetInfos", BatchGetTraces, batch_infos, Policy.viewer),

@@ -51,7 +51,6 @@ OPERATIONS = (
     ("GET", "/3.0/mlflow/gateway/secrets/config"),
     ("POST", "/3.0/mlflow/traces"),
     ("POST", "/3.0/mlflow/traces/calculate-filter-correlation"),
-    ("POST", "/3.0/mlflow/traces/delete-traces"),
     ("POST", "/3.0/mlflow/traces/link-prompts"),
     ("POST", "/3.0/mlflow/traces/link-to-run"),
     ("POST", "/3.0/mlflow/traces/metrics"),
