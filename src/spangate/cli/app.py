@@ -13,6 +13,7 @@ from ..config import ConfigError
 from ..store.faults import StoreFault, Unavailable
 from . import aliases, db, dev, endpoints, experiments, keys, models, providers, secrets, traces, usage
 from .doctor import doctor
+from .reconcile import reconcile
 from .serve import serve
 from .up import up
 
@@ -40,6 +41,7 @@ def root(version: Annotated[bool, typer.Option("--version", callback=_version, i
 app.command()(up)
 app.command()(serve)
 app.command()(doctor)
+app.command()(reconcile)
 app.add_typer(keys.app, name="keys")
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(aliases.app, name="aliases")

@@ -23,6 +23,7 @@ from .base import ClientError as ClientError
 from .base import Refused as Refused
 from .base import Unreachable as Unreachable
 from .keys import Keys
+from .reconcile import Reconcile
 from .usage import Usage
 
 GATEWAY = "/api/3.0/mlflow/gateway"
@@ -234,6 +235,7 @@ class Client:
         self._http = httpx.Client(base_url=url.rstrip("/"), headers=headers, timeout=timeout, transport=transport, trust_env=False)
         self.url = url.rstrip("/")
         self.keys = Keys(self)
+        self.reconcile = Reconcile(self)
         self.usage = Usage(self)
 
     def __enter__(self) -> Self:

@@ -15,6 +15,7 @@ from .admin import (
     months,
     prices,
     providers,
+    reconcile,
     reference,
     responses,
     retention,
@@ -64,6 +65,7 @@ def application(
     settings.mount(app, desk)
     aliases.mount(app, desk)
     keys.mount(app, desk)
+    reconcile.mount(app, desk)
     reference.mount(app)
     unserved.mount(app)
     check(app)

@@ -16,7 +16,7 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 CALL_ID = b"x-spangate-call-id"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
-SEARCHES = ("/search", "/batchGetInfos")  # ends of MLflow's paths that are read with a POST
+SEARCHES = ("/search", "/batchGetInfos", "/reconcile")  # ends of paths that are read with a POST
 
 
 class Requests:

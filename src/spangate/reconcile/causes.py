@@ -78,8 +78,8 @@ def _allowed(run: Sequence[Case], cls: str, export: Export) -> float:
 
 
 def multiplied(case: Case, export: Export) -> None:
-    """Counts that are whole multiples of ours, where ours are sure."""
-    if case.cell.estimates or case.cell.unknown:
+    """Counts that are whole multiples of ours, where ours are sure, and theirs do not name what they count."""
+    if case.cell.estimates or case.cell.unknown or case.cell.generations:
         return
     if export.classes:
         if not case.left or (times := _times(case.theirs, case.cell.ours)) is None:
