@@ -199,7 +199,7 @@ def dollars(cost: str | None) -> str:
     amount = Decimal(cost)
     if amount == 0 or abs(amount) >= CENT:
         return f"${amount:,.2f}"
-    return f"${amount.quantize(Decimal(1).scaleb(amount.adjusted() - 1)):f}"
+    return f"${amount.quantize(Decimal(1).scaleb(amount.adjusted() - 1)).normalize():f}"
 
 
 def percent(share: float | None) -> str:

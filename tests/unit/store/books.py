@@ -1,4 +1,4 @@
-"""The books that must say the same, each added up from its own rows: attempts, calls, traces, and the rollups of each width."""
+"""The books that must say the same, each added up from its own rows: attempts, calls, traces, the rollups of each width, usage as asked."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,12 +6,16 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from tests.unit.store.given import T0
+from tests.unit.store.mix import SPREAD
 
 from spangate.prices.cost import PICO
 from spangate.record import spans
 from spangate.store import accounts, money, schema, traces
 from spangate.store.accounts import Contributions, Measures
+from spangate.store.periods import DAY, Step, zone_of
 from spangate.store.restating import seen
+from spangate.store.usage import Question, Row, usage
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,8 +28,17 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     estimated: int = 0
 
 
+WHOLE = {"since": T0 - DAY, "until": T0 + SPREAD + DAY}
+ASKED = (
+    Question(**WHOLE, zone=zone_of("UTC")),
+    Question(**WHOLE, zone=zone_of("Europe/Berlin"), step=Step.month, groups=("model",), top=1),
+    Question(**WHOLE, zone=zone_of("America/New_York"), step=Step.week, groups=("endpoint", "key", "status")),
+    Question(**WHOLE, zone=zone_of("Asia/Kolkata"), step=Step.day, groups=("price", "provider")),
+)
+
+
 def books(connection: Connection) -> dict[str, Totals]:
-    """All calls: `attempts`, `calls`, `rollups/900`, `rollups/3600`, `rollups/86400`. Those that have a trace: `traced`, `traces`."""
+    """All calls: `attempts`, `calls`, `rollups/<width>`, `usage/<what was asked>`. Those that have a trace: `traced`, `traces`."""
     calls, attempts = schema.calls.c, schema.attempts.c
     has_tokens = attempts.input_tokens.is_not(None) | attempts.output_tokens.is_not(None)
     count = sa.func.count
@@ -63,6 +76,10 @@ def books(connection: Connection) -> dict[str, Totals]:
                 sa.func.sum(rollups.cost_rest).label("rest"),
             ).where(rollups.width == width),
         )
+    for question in ASKED:
+        name = f"usage/{question.step}/{question.zone}/{','.join(question.groups)}"
+        answer = usage(connection, question)
+        found[name], found[f"{name}/total"] = _used(answer.rows), _used([answer.total])
     found["traced"] = _totals(connection, of_calls.where(calls.experiment_id.is_not(None)))
     found["traces"] = _shown(traces.batch(connection, connection.execute(sa.select(schema.traces.c.trace_id)).scalars().all()))
     return found
@@ -96,6 +113,21 @@ def _totals(connection: Connection, query: sa.Select[Any]) -> Totals:
     return Totals(**{name: int(number or 0) for name, number in row.items()}, pico=pico)
 
 
+def _used(rows: Iterable[Row]) -> Totals:
+    sums = Totals()
+    for of in (row.measures for row in rows):
+        sums = Totals(
+            calls=sums.calls + of.calls,
+            attempts=sums.attempts + of.attempts,
+            input_tokens=sums.input_tokens + of.tokens["input_tokens"],
+            output_tokens=sums.output_tokens + of.tokens["output_tokens"],
+            pico=sums.pico + (of.cost_pico or 0),
+            unpriced=sums.unpriced + of.unpriced_attempts,
+            estimated=sums.estimated + of.estimated_attempts,
+        )
+    return sums
+
+
 def _shown(rows: Iterable[traces.TraceRow]) -> Totals:
     """What the spans say, as a client of MLflow would add it up, with what is marked as a guess."""
     sums = dict.fromkeys(Totals.__struct_fields__, 0)
@@ -115,15 +147,15 @@ def _shown(rows: Iterable[traces.TraceRow]) -> Totals:
     return Totals(**sums)
 
 
-Row = tuple[dict[str, int], int, bytes, bytes]
+Sums = tuple[dict[str, int], int, bytes, bytes]
 
 
-def _kept(connection: Connection, width: int) -> dict[tuple[object, ...], Row]:
+def _kept(connection: Connection, width: int) -> dict[tuple[object, ...], Sums]:
     rollups, dimensions = schema.usage_rollups, schema.usage_dimensions
     query = (
         sa.select(rollups, dimensions).join(dimensions, dimensions.c.dimension_id == rollups.c.dimension_id).where(rollups.c.width == width)
     )
-    found: dict[tuple[object, ...], Row] = {}
+    found: dict[tuple[object, ...], Sums] = {}
     names = [column.name for column in rollups.columns if column.name not in ("width", "bucket", "dimension_id")]
     for row in connection.execute(query).mappings():
         key = (row["bucket"], *(row[column.name] for column in dimensions.columns if column.name != "dimension_id"))
@@ -133,7 +165,7 @@ def _kept(connection: Connection, width: int) -> dict[tuple[object, ...], Row]:
     return found
 
 
-def _counted(connection: Connection, width: int) -> dict[tuple[object, ...], Row]:
+def _counted(connection: Connection, width: int) -> dict[tuple[object, ...], Sums]:
     contributions: Contributions = {}
     for call, tried in seen(connection, connection.execute(sa.select(schema.calls.c.call_id)).scalars().all()):
         accounts.count(contributions, call, tried)
