@@ -11,9 +11,10 @@ from .. import __version__
 from ..client import ClientError, Refused
 from ..config import ConfigError
 from ..store.faults import StoreFault, Unavailable
-from . import aliases, db, dev, endpoints, experiments, keys, models, providers, secrets, traces, usage
+from . import aliases, db, dev, endpoints, experiments, keys, models, prices, providers, secrets, traces, usage
 from .doctor import doctor
 from .reconcile import reconcile
+from .reprice import reprice
 from .serve import serve
 from .up import up
 
@@ -42,12 +43,14 @@ app.command()(up)
 app.command()(serve)
 app.command()(doctor)
 app.command()(reconcile)
+app.command()(reprice)
 app.add_typer(keys.app, name="keys")
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(aliases.app, name="aliases")
 app.add_typer(models.app, name="models")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(providers.app, name="providers")
+app.add_typer(prices.app, name="prices")
 app.add_typer(experiments.app, name="experiments")
 app.add_typer(traces.app, name="traces")
 app.add_typer(usage.app, name="usage")

@@ -13,8 +13,10 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ..client import Client, Span, Trace, TraceInfo, Unreachable
+from ..prices.cost import PICO, usd
 from .options import calling
 from .there import There, write_json
+from .usage import dollars
 
 app = typer.Typer(help="Traces: calls as they were, with content, tokens and times.", no_args_is_help=True)
 
@@ -28,6 +30,7 @@ ENDPOINT = "mlflow.gateway.endpointId"
 NAME = "mlflow.traceName"
 USAGE = "mlflow.trace.tokenUsage"
 SPAN_USAGE = "mlflow.chat.tokenUsage"
+COST, ESTIMATED_COST, UNPRICED = "mlflow.trace.cost", "spangate.cost.estimated", "spangate.cost.unpriced"
 MODEL = "mlflow.llm.model"
 INPUTS, OUTPUTS = "mlflow.spanInputs", "mlflow.spanOutputs"
 PROVENANCE = "spangate.usage.provenance"
@@ -48,6 +51,9 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: int | None
     output_tokens: int | None
     provenance: str | None  # who counted them: reported, drained, estimated or unknown; of several, the least sure
+    cost: str | None  # USD, exactly, of the attempts that have a price; None: none has
+    cost_estimated: bool  # some of it is of tokens that we estimated
+    unpriced: int  # attempts with tokens and no price
     first_token_ms: float | None
     duration_ms: float | None
 
@@ -59,11 +65,12 @@ COLUMNS: dict[str, tuple[int, Callable[[Line], str]]] = {
     "state": (5, lambda line: line.state),
     "in": (8, lambda line: counted(line, line.input_tokens)),
     "out": (8, lambda line: counted(line, line.output_tokens)),
+    "cost": (11, lambda line: cost(line)),
     "first": (8, lambda line: seconds(line.first_token_ms)),
     "whole": (8, lambda line: seconds(line.duration_ms)),
     "trace": (35, lambda line: line.trace_id),
 }
-RIGHT = {"in", "out", "first", "whole"}
+RIGHT = {"in", "out", "cost", "first", "whole"}
 
 Experiment = Annotated[list[str] | None, typer.Option("--experiment", "-e", help="Name or id; repeatable. Default: all.")]
 Endpoint = Annotated[str | None, typer.Option("--endpoint", help="Only the calls of this endpoint.")]
@@ -139,6 +146,7 @@ def show(there: There, trace_id: Annotated[str, typer.Argument(help="tr-..., or 
     said = ", ".join(f"{name.removesuffix('_tokens').replace('_', ' ')} {value}" for name, value in usage.items() if value is not None)
     by = f" ({line.provenance})" if said and line.provenance else ""
     there.console.print(f"first token {seconds(line.first_token_ms)}, whole {seconds(line.duration_ms)}; tokens: {said or 'unknown'}{by}")
+    there.console.print(f"cost: {'unknown' if line.cost is None else f'USD {line.cost}'}{_doubt(line)}")
     there.console.print(tree(trace))
     roots = [span for span in trace.spans if not span.parent_span_id]
     for words, key in (("request", INPUTS), ("answer", OUTPUTS)):
@@ -264,6 +272,7 @@ def line(info: TraceInfo, spans: Sequence[Span]) -> Line:
     root = next((span for span in spans if not span.parent_span_id), None)
     attempts = [span for span in spans if span.parent_span_id]
     usage = _usage(info)
+    known, guessed = _pico(info, COST), _pico(info, ESTIMATED_COST)
     name = info.tags.get(NAME, "")
     return Line(
         trace_id=info.trace_id,
@@ -274,6 +283,9 @@ def line(info: TraceInfo, spans: Sequence[Span]) -> Line:
         input_tokens=_guessed(attempts, usage.get("input_tokens"), ESTIMATED_INPUT),
         output_tokens=_guessed(attempts, usage.get("output_tokens"), ESTIMATED_OUTPUT),
         provenance=provenance(attempts),
+        cost=None if known is None and guessed is None else usd((known or 0) + (guessed or 0)),
+        cost_estimated=guessed is not None,
+        unpriced=int(info.trace_metadata.get(UNPRICED, "0")),
         first_token_ms=next((span.values[FIRST_TOKEN] for span in (root, *attempts) if span and FIRST_TOKEN in span.values), None),
         duration_ms=milliseconds(info.execution_duration),
     )
@@ -308,8 +320,17 @@ def tree(trace: Trace) -> Tree:
 
 
 def _usage(info: TraceInfo) -> dict[str, Any]:
+    return _said(info, USAGE)
+
+
+def _pico(info: TraceInfo, key: str) -> int | None:
+    dollars = _said(info, key).get("total_cost")
+    return None if dollars is None else round(dollars * PICO)
+
+
+def _said(info: TraceInfo, key: str) -> dict[str, Any]:
     try:
-        said: object = msgspec.json.decode(info.trace_metadata.get(USAGE, "{}"))
+        said: object = msgspec.json.decode(info.trace_metadata.get(key, "{}"))
     except msgspec.DecodeError:
         return {}
     return cast("dict[str, Any]", said) if isinstance(said, dict) else {}
@@ -347,6 +368,19 @@ def provenance(attempts: Sequence[Span]) -> str | None:
 def counted(line: Line, tokens: int | None) -> str:
     """What we estimated is never shown as a fact."""
     return ("~" if tokens is not None and line.provenance == "estimated" else "") + number(tokens)
+
+
+def cost(line: Line) -> str:
+    """~: some of the tokens are estimated; +: and some have no price."""
+    if line.cost is None:
+        return "-"
+    return f"{'~' if line.cost_estimated else ''}{dollars(line.cost)}{'+' if line.unpriced else ''}"
+
+
+def _doubt(line: Line) -> str:
+    doubts = ["of tokens that are partly estimated"] if line.cost_estimated else []
+    doubts += [f"{line.unpriced} attempt{'s' if line.unpriced > 1 else ''} without a price"] if line.unpriced else []
+    return f" ({'; '.join(doubts)})" if doubts else ""
 
 
 def number(value: int | None) -> str:

@@ -23,7 +23,10 @@ from .base import ClientError as ClientError
 from .base import Refused as Refused
 from .base import Unreachable as Unreachable
 from .keys import Keys
+from .prices import Prices
 from .reconcile import Reconcile
+from .reprice import Repricing
+from .retention import Keeping, Periods
 from .usage import Usage
 
 GATEWAY = "/api/3.0/mlflow/gateway"
@@ -119,6 +122,7 @@ class EndpointSettings(Known, frozen=True, kw_only=True):
     total_timeout: float | None = None
     client_gone: Literal["close", "drain"] | None = None
     proxy: ProxyRules | None = None  # None: the raw proxy is off
+    retention: Periods | None = None  # None here and in it: the server's
 
 
 class Alias(Known, frozen=True, kw_only=True):
@@ -235,7 +239,10 @@ class Client:
         self._http = httpx.Client(base_url=url.rstrip("/"), headers=headers, timeout=timeout, transport=transport, trust_env=False)
         self.url = url.rstrip("/")
         self.keys = Keys(self)
+        self.repricing = Repricing(self)
+        self.prices = Prices(self)
         self.reconcile = Reconcile(self)
+        self.retention = Keeping(self)
         self.usage = Usage(self)
 
     def __enter__(self) -> Self:

@@ -17,6 +17,7 @@ from .admin import (
     providers,
     reconcile,
     reference,
+    reprice,
     responses,
     retention,
     settings,
@@ -61,6 +62,7 @@ def application(
     months.mount(app, desk, progress)
     retention.mount(app, desk, progress)
     prices.mount(app, desk, pricing)
+    reprice.mount(app, desk, pricing)
     providers.mount(app)
     settings.mount(app, desk)
     aliases.mount(app, desk)

@@ -73,6 +73,10 @@ class AttemptRow(Struct, frozen=True, kw_only=True):
     provenance: str
     fault_kind: str | None
     fault_message: str | None
+    price_id: str | None
+    input_cost_pico: int | None
+    output_cost_pico: int | None
+    cost_pico: int | None
 
 
 class CallRow(Struct, frozen=True, kw_only=True):
@@ -96,6 +100,13 @@ class CallRow(Struct, frozen=True, kw_only=True):
     http_status: int | None
     fault_kind: str | None
     fault_message: str | None
+    owner: str | None
+    team: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_pico: int | None
+    unpriced: int | None
+    estimated: int | None
     attempts: tuple[AttemptRow, ...]
 
 

@@ -4,7 +4,6 @@ It goes through the calls in the order in which they were received, a short tran
 drain nor a reader waits. It may be ended at any time and begun again: what has its price already is not changed.
 """
 
-import datetime
 import re
 from collections.abc import Sequence
 from itertools import pairwise
@@ -17,6 +16,7 @@ from . import accounts, restating, schema
 from .accounts import Contributions, CostOf
 from .engine import Database, take
 from .faults import Invalid
+from .months import bounds
 from .restating import Restated
 
 CHUNK = 300  # calls of one transaction: some 50 ms
@@ -150,19 +150,13 @@ def _next(connection: Connection, open_: Sequence[tuple[int, int]], at: Place, s
 def _closed(connection: Connection, since_ms: int, until_ms: int) -> list[str]:
     table = schema.closed_months.c
     months = connection.execute(sa.select(table.month).where(table.reopened_at.is_(None)).order_by(table.month)).scalars()
-    return [month for month in months if _bounds(month)[0] < until_ms and _bounds(month)[1] > since_ms]
+    return [month for month in months if bounds(month)[0] < until_ms and bounds(month)[1] > since_ms]
 
 
 def _open(closed: Sequence[str], since_ms: int, until_ms: int) -> list[tuple[int, int]]:
     """What is left of a range without those months, which are in order."""
-    edges = [since_ms, *(edge for month in closed for edge in _bounds(month)), until_ms]
+    edges = [since_ms, *(edge for month in closed for edge in bounds(month)), until_ms]
     return [(since, until) for since, until in list(pairwise(edges))[::2] if since < until]
-
-
-def _bounds(month: str) -> tuple[int, int]:
-    """When a month begins and the next one does, in ms, UTC."""
-    begins = datetime.datetime.fromisoformat(f"{month}-01T00:00+00:00")
-    return int(begins.timestamp() * 1000), int((begins + datetime.timedelta(days=31)).replace(day=1).timestamp() * 1000)
 
 
 # ---------------------------------------------------------------- calls from before there were prices

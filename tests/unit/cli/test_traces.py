@@ -31,12 +31,15 @@ def test_list_tells_endpoint_model_tokens_and_times(gateway: Gateway) -> None:
             "input_tokens": 11,
             "output_tokens": 7,
             "provenance": "reported",
+            "cost": None,
+            "cost_estimated": False,
+            "unpriced": 1,
             "first_token_ms": 250.0,
             "duration_ms": 1500.0,
         }
     ]
     row = gateway.run("traces", "list", "--endpoint", "chat").stdout.splitlines()[1]
-    assert row.split()[1:] == ["chat", "gpt-x", "OK", "11", "7", "250", "ms", "1.50", "s", trace(FIRST)]
+    assert row.split()[1:] == ["chat", "gpt-x", "OK", "11", "7", "-", "250", "ms", "1.50", "s", trace(FIRST)]
     assert gateway.json("traces", "list", "--endpoint", "other") == []
     assert gateway.json("traces", "list", "--filter", "status = 'ERROR'") == []
 
@@ -50,6 +53,36 @@ def test_an_estimate_is_never_shown_as_a_fact(gateway: Gateway) -> None:
     assert gateway.json("traces", "list")[0]["provenance"] == "estimated"
     assert gateway.run("traces", "list").stdout.splitlines()[1].split()[4:6] == ["~11", "~7"]
     assert "(estimated)" in gateway.run("traces", "show", FIRST).stdout
+
+
+def test_costs_are_told_with_what_is_doubtful_of_them(gateway: Gateway) -> None:
+    def tried(no: int, model: str, provenance: Provenance) -> AttemptRecord:
+        return AttemptRecord(
+            no=no, provider="openai", model=model, format="openai.chat", started=0, ended=1, status=Status.ok,
+            usage=Usage(input=1_000_000, output=1_000), provenance=provenance,
+        )  # fmt: skip
+
+    known, guessed, unpriced = (
+        tried(1, "gpt-4o-mini", Provenance.reported),
+        tried(2, "gpt-4o-mini", Provenance.estimated),
+        tried(3, "gpt-x", Provenance.reported),
+    )
+    gateway.control.pricing.open()
+    gateway.keep("0", FIRST, attempts=(known,))
+    gateway.keep("0", SECOND, attempts=(known, guessed))
+    gateway.keep("0", THIRD, attempts=(known, guessed, unpriced))
+    told = [gateway.json("traces", "list")[number] for number in (2, 1, 0)]
+    # https://openai.com/api/pricing: 0.15 and 0.60 for a million
+    assert [(line["cost"], line["cost_estimated"], line["unpriced"]) for line in told] == [
+        ("0.1506", False, 0),
+        ("0.3012", True, 0),
+        ("0.3012", True, 1),
+    ]
+    rows = gateway.run("traces", "list").stdout.splitlines()[1:]
+    assert [row.split()[6] for row in rows] == ["$0.15", "~$0.30", "~$0.30+"]
+    assert "cost: USD 0.1506\n" in gateway.run("traces", "show", FIRST).stdout
+    doubtful = gateway.run("traces", "show", THIRD).stdout
+    assert "cost: USD 0.3012 (of tokens that are partly estimated; 1 attempt without a price)\n" in doubtful
 
 
 def test_an_empty_list_says_whether_anything_was_asked_for(gateway: Gateway) -> None:
@@ -74,6 +107,7 @@ def test_show_takes_a_call_id_and_tells_it_all(gateway: Gateway) -> None:
         "input 11",
         "output 7",
         "(reported)",
+        "cost: unknown (1 attempt without a price)",
         "Ping?",
         "answer",
     ):

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from tests.unit.store.given import T0, attempt, begun, call_id, entry, exchange, house, trace_id
 
 from spangate.exchange import Begun, Content, Exchange, Fault, JournalRecord, ProcessPosition, Resumed, Settled, Status, TraceEntry
+from spangate.prices.cost import Billed, Cost
 from spangate.store import endpoints, experiments, ledger, schema, traces
 from spangate.store.engine import Database
 from spangate.store.faults import StoreFault
@@ -41,9 +42,18 @@ def counts(database: Database) -> dict[str, int]:
         }
 
 
-def test_a_tracked_call_becomes_its_rows(database: Database, sink: LedgerSink) -> None:
+def test_a_tracked_call_becomes_its_rows(database: Database) -> None:
+    asked: list[Billed] = []
+
+    def cost_of(billed: Billed) -> Cost:
+        asked.append(billed)
+        return Cost(price_id="p-1", input=1_100, output=1_250)
+
+    sink = LedgerSink(database, entry, cost_of=cost_of, clock=lambda: (T0 + 1_000) * 1_000_000)
     done = exchange(
         1,
+        owner="ann",
+        team="web",
         stream=True,
         first_token=3_000_000,
         caller_id="k-1",
@@ -109,6 +119,13 @@ def test_a_tracked_call_becomes_its_rows(database: Database, sink: LedgerSink) -
             http_status=200,
             fault_kind=None,
             fault_message=None,
+            owner="ann",
+            team="web",
+            input_tokens=11,
+            output_tokens=7,
+            cost_pico=2_350,
+            unpriced=0,
+            estimated=0,
             attempts=(
                 AttemptRow(
                     attempt_no=1,
@@ -143,6 +160,10 @@ def test_a_tracked_call_becomes_its_rows(database: Database, sink: LedgerSink) -
                     provenance="unknown",
                     fault_kind="rate_limited",
                     fault_message="slow down",
+                    price_id=None,
+                    input_cost_pico=None,
+                    output_cost_pico=None,
+                    cost_pico=None,
                 ),
                 AttemptRow(
                     attempt_no=2,
@@ -177,6 +198,10 @@ def test_a_tracked_call_becomes_its_rows(database: Database, sink: LedgerSink) -
                     provenance="reported",
                     fault_kind=None,
                     fault_message=None,
+                    price_id="p-1",
+                    input_cost_pico=1_100,
+                    output_cost_pico=1_250,
+                    cost_pico=2_350,
                 ),
             ),
         )
@@ -193,14 +218,29 @@ def test_a_tracked_call_becomes_its_rows(database: Database, sink: LedgerSink) -
             endpoint_id="e-1",
             request_type="passthrough/model/openai-chat",
             caller="OpenAI",
+            session_id=None,
+            user_id=None,
             exchange=done,
             tags={},
             metadata={},
+            costs={2: Cost(price_id="p-1", input=1_100, output=1_250)},
         )
         assert traces.content(connection, [trace_id(1), trace_id(2)]) == {trace_id(1): CONTENT}
         stored = connection.execute(sa.select(schema.contents.c.response)).scalar_one()
         assert len(stored) < 200  # compressed
     assert counts(database) == {"calls": 1, "attempts": 2, "traces": 1, "contents": 1, "open_calls": 0}
+    assert asked == [
+        Billed(
+            at=T0 + 1,
+            provider="openai",
+            model="gpt-4o-mini",
+            response_model="gpt-4o-mini-2024-07-18",
+            service_tier="priority",
+            endpoint_id="e-1",
+            secret_id="s-1",
+            usage=msgspec.structs.replace(done.attempts[1].usage, invalid=()),
+        )
+    ]
 
 
 def test_an_untracked_call_is_on_the_bill_only(database: Database, sink: LedgerSink) -> None:

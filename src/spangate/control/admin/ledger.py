@@ -7,6 +7,7 @@ from fastapi import FastAPI, Query, Request
 from pydantic import BaseModel, Field
 
 from ...exchange import Status, trace_id
+from ...prices.cost import usd
 from ...store import ledger as store
 from ...store.faults import NotFound
 from ...wire.usage import Provenance
@@ -50,6 +51,10 @@ class Attempt(BaseModel):
     image_output_tokens: int | None
     usage_invalid: list[str] = Field(description="Counts that the provider sent and that cannot be right; they are null here.")
     provenance: Provenance = Field(description="Who counted the tokens.")
+    price_id: str | None = Field(description="What it was priced by; null: no price is known.")
+    input_cost: str | None = Field(description="US dollars, exactly. Fees for a request are a part of it.")
+    output_cost: str | None
+    cost: str | None = Field(description="The two together. null: not known, which is not zero.")
     fault_kind: str | None
     fault_message: str | None
 
@@ -77,6 +82,15 @@ class Call(BaseModel):
     http_status: int | None = Field(description="What the client got.")
     fault_kind: str | None
     fault_message: str | None
+    owner: str | None = Field(description="Of the key, as it was when it was shown.")
+    team: str | None
+    input_tokens: int | None = Field(description="Over all attempts that say so; null: none does.")
+    output_tokens: int | None
+    cost: str | None = Field(description="US dollars, exactly, over the attempts that have a price; null: none has.")
+    unpriced_attempts: int | None = Field(
+        description="With tokens and no price. null: an older version wrote the call; it is counted soon."
+    )
+    estimated_attempts: int | None = Field(description="Whose tokens we counted, as no provider did. null: as above.")
     attempts: list[Attempt]
 
 
@@ -176,14 +190,27 @@ def _call(row: store.CallRow) -> Call:
     return Call(
         **fields,
         trace_id=None if row.experiment_id is None else trace_id(row.call_id),
+        cost=_usd(row.cost_pico),
+        unpriced_attempts=row.unpriced,
+        estimated_attempts=row.estimated,
         received_at=datetime.datetime.fromtimestamp(row.received_ns / 1e9, datetime.UTC),
         attempts=[_attempt(attempt) for attempt in row.attempts],
     )
 
 
 def _attempt(row: store.AttemptRow) -> Attempt:
-    fields: dict[str, Any] = {name: getattr(row, name) for name in Attempt.model_fields if name != "usage_invalid"}
-    return Attempt(**fields, usage_invalid=row.usage_invalid.split(",") if row.usage_invalid else [])
+    fields: dict[str, Any] = {name: getattr(row, name) for name in Attempt.model_fields if hasattr(row, name) and name != "usage_invalid"}
+    return Attempt(
+        **fields,
+        usage_invalid=row.usage_invalid.split(",") if row.usage_invalid else [],
+        input_cost=_usd(row.input_cost_pico),
+        output_cost=_usd(row.output_cost_pico),
+        cost=_usd(row.cost_pico),
+    )
+
+
+def _usd(pico: int | None) -> str | None:
+    return None if pico is None else usd(pico)
 
 
 def _process(row: store.Process) -> Process:
