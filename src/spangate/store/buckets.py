@@ -6,9 +6,9 @@ hours (a day in Kolkata, the edges of a range) from quarters of them.
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from datetime import tzinfo
 from itertools import pairwise
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
@@ -49,7 +49,7 @@ class Piece(Struct, frozen=True, kw_only=True):
         return (bucket + self.shift) % self.size
 
 
-def pieces(since: int, until: int, starts: Sequence[int], step: Step | None, zone: ZoneInfo) -> Iterator[Piece]:
+def pieces(since: int, until: int, starts: Sequence[int], step: Step | None, zone: tzinfo) -> Iterator[Piece]:
     """What adds up to a range of whole quarters of an hour, and to each of its periods."""
     if step is None or step is Step.month:
         for start, end in pairwise((*starts, until)):

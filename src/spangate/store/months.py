@@ -8,7 +8,6 @@ import datetime
 import re
 from collections.abc import Collection
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 import msgspec
 import sqlalchemy as sa
@@ -23,7 +22,6 @@ from .periods import Step
 from .schema import closed_months as table
 from .usage import Measures, Question, Row, usage
 
-UTC = ZoneInfo("UTC")
 KEPT = ("endpoint", "provider", "model", "key", "owner", "team")  # a list of lines is kept by each
 NOTE = 1_000  # characters
 _MONTH = re.compile(r"(19[7-9]\d|20\d\d|21\d\d)-(0[1-9]|1[0-2])", re.ASCII)
@@ -165,7 +163,7 @@ def reopen(connection: Connection, month: str, *, now: int, by: str, note: str =
 def _question(
     since: int, until: int, *, step: Step | None = None, groups: tuple[str, ...] = (), endpoints: Collection[str] | None = None
 ) -> Question:
-    return Question(since=since, until=until, zone=UTC, step=step, groups=groups, endpoints=endpoints)
+    return Question(since=since, until=until, zone=datetime.UTC, step=step, groups=groups, endpoints=endpoints)
 
 
 def _month(row: Row, kept: "sa.Row[tuple[object, ...]] | None", *, whole: bool) -> Month:

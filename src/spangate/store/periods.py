@@ -6,6 +6,7 @@ Everything is in ms since 1970 and rounded to 15 minutes, of which rollups are m
 import datetime
 import re
 from collections.abc import Iterator
+from datetime import tzinfo
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -30,14 +31,16 @@ class Step(StrEnum):
     month = "month"
 
 
-def zone_of(name: str) -> ZoneInfo:
+def zone_of(name: str) -> tzinfo:
+    if name == "UTC":
+        return datetime.UTC  # is there also where no database of zones is
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown, not a name, or a folder of names
         raise Invalid(f"Unknown time zone '{name[:100]}'. It is a name of IANA's database, such as Europe/Berlin, or UTC.") from None
 
 
-def moment(said: str, zone: ZoneInfo) -> int:
+def moment(said: str, zone: tzinfo) -> int:
     """`2026-11`, `2026-11-01` or `2026-11-01T08:30`, in the zone unless it has an offset of its own; or ms."""
     try:
         if said.isdecimal() and said.isascii():
@@ -54,7 +57,7 @@ def moment(said: str, zone: ZoneInfo) -> int:
     return ms
 
 
-def last(said: str, zone: ZoneInfo, now: int) -> tuple[int, int]:
+def last(said: str, zone: tzinfo, now: int) -> tuple[int, int]:
     """`24h`: until now; `7d`: so many days of the calendar, today the last; `day`, `week`, `month`: the one before this one, whole."""
     if counted := _LAST.fullmatch(said):
         count = int(counted[1])
@@ -72,12 +75,12 @@ def rounded_out(since: int, until: int) -> tuple[int, int]:
     return since - since % QUARTER, until + -until % QUARTER
 
 
-def beginning(ms: int, step: Step, zone: ZoneInfo) -> int:
+def beginning(ms: int, step: Step, zone: tzinfo) -> int:
     """When the local day, week or month began that a moment is in."""
     return _ms(_at(_first(_local(ms, zone).date(), step), zone))
 
 
-def starts(since: int, until: int, step: Step, zone: ZoneInfo) -> list[int]:
+def starts(since: int, until: int, step: Step, zone: tzinfo) -> list[int]:
     """When each period of a range begins; the first and the last may be cut by the range."""
     found: list[int] = []
     for start in _boundaries(since, until, step, zone):
@@ -93,7 +96,7 @@ def starts(since: int, until: int, step: Step, zone: ZoneInfo) -> list[int]:
     return found
 
 
-def before(since: int, until: int, zone: ZoneInfo) -> tuple[int, int]:
+def before(since: int, until: int, zone: tzinfo) -> tuple[int, int]:
     """The range before a range: as many months if it is whole months, as many days if it is whole days, else as many ms."""
     first, end = _local(since, zone), _local(until, zone)
     if beginning(since, Step.month, zone) == since and beginning(until, Step.month, zone) == until:
@@ -104,7 +107,7 @@ def before(since: int, until: int, zone: ZoneInfo) -> tuple[int, int]:
     return max(EARLIEST, since - (until - since)), since
 
 
-def segments(since: int, until: int, zone: ZoneInfo) -> Iterator[tuple[int, int, int]]:
+def segments(since: int, until: int, zone: tzinfo) -> Iterator[tuple[int, int, int]]:
     """(since, until, ms ahead of UTC) of each part of a range in which the clocks are not changed."""
     at, offset = since, _offset(since, zone)
     look = since
@@ -123,7 +126,7 @@ def segments(since: int, until: int, zone: ZoneInfo) -> Iterator[tuple[int, int,
     yield at, until, offset
 
 
-def _boundaries(since: int, until: int, step: Step, zone: ZoneInfo) -> Iterator[int]:
+def _boundaries(since: int, until: int, step: Step, zone: tzinfo) -> Iterator[int]:
     if step is Step.quarter or step is Step.hour:
         size = QUARTER if step is Step.quarter else HOUR
         for start, end, offset in segments(since, until, zone):
@@ -150,16 +153,16 @@ def _months_on(first: datetime.date, months: int) -> datetime.date:
     return datetime.date(year, month + 1, 1)
 
 
-def _at(date: datetime.date, zone: ZoneInfo) -> datetime.datetime:
+def _at(date: datetime.date, zone: tzinfo) -> datetime.datetime:
     """Its midnight; where the clocks skip that, the moment at which they do."""
     return datetime.datetime.combine(date, datetime.time(), zone)
 
 
-def _local(ms: int, zone: ZoneInfo) -> datetime.datetime:
+def _local(ms: int, zone: tzinfo) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(ms // 1000, zone)
 
 
-def _offset(ms: int, zone: ZoneInfo) -> int:
+def _offset(ms: int, zone: tzinfo) -> int:
     return round((_local(ms, zone).utcoffset() or datetime.timedelta()).total_seconds()) * 1000
 
 

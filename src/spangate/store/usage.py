@@ -8,8 +8,8 @@ import operator
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from msgspec import Struct
@@ -52,7 +52,7 @@ class Question(Struct, frozen=True, kw_only=True):
 
     since: int
     until: int
-    zone: ZoneInfo
+    zone: tzinfo
     step: Step | None = None
     groups: tuple[str, ...] = ()
     filters: tuple[Filter, ...] = ()
@@ -280,7 +280,7 @@ def _folded(found: _Found, named: Collection[Group]) -> _Found:
 class _Window:
     """A range, its periods, and what it is read from."""
 
-    def __init__(self, since: int, until: int, step: Step | None, zone: ZoneInfo) -> None:
+    def __init__(self, since: int, until: int, step: Step | None, zone: tzinfo) -> None:
         self.starts = [since] if step is None else starts(since, until, step, zone)
         self.pieces = list(pieces(since, until, self.starts, step, zone))
 

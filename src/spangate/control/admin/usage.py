@@ -5,7 +5,6 @@ import datetime
 import io
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI, Query, Request
 from pydantic import BaseModel, Field
@@ -160,7 +159,7 @@ def mount(app: FastAPI, desk: Desk) -> None:
         return Response(_shown(question, found).model_dump_json(), media_type="application/json")
 
 
-def _range(since: str, until: str, last: str, zone: ZoneInfo, now: int) -> tuple[int, int]:
+def _range(since: str, until: str, last: str, zone: datetime.tzinfo, now: int) -> tuple[int, int]:
     if last:
         if since or until:
             raise Invalid("Say either `last`, or `since` and `until`.")
@@ -172,7 +171,7 @@ def _range(since: str, until: str, last: str, zone: ZoneInfo, now: int) -> tuple
     return begins, ends
 
 
-def _local(ms: int, zone: ZoneInfo) -> datetime.datetime:
+def _local(ms: int, zone: datetime.tzinfo) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(ms // 1000, zone)
 
 
@@ -193,7 +192,7 @@ def _shown(question: store.Question, found: store.Usage) -> Usage:
     )
 
 
-def _row(groups: tuple[str, ...], row: store.Row, zone: ZoneInfo) -> Row:
+def _row(groups: tuple[str, ...], row: store.Row, zone: datetime.tzinfo) -> Row:
     return Row(
         since=_local(row.since, zone),
         until=_local(row.until, zone),
