@@ -75,6 +75,8 @@ def check(settings: Settings) -> None:
     say(f"{found.dialect}, revision {found.revision or 'none'}, newest {found.head}")
     for complaint in (*found.drift, *found.broken):
         say(f"  {complaint}", "red")
+    for note in found.notes:
+        say(f"  {note}", "yellow")
     if found.revision != found.head:
         say("  `spangate db upgrade` brings it to the newest", "yellow")
     if not found.ok:

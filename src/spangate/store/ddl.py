@@ -17,6 +17,7 @@ from alembic import command
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.engine.mock import create_mock_engine
 
+from . import fulltext
 from .drift import drift
 from .revisions import config
 from .schema import metadata
@@ -94,7 +95,7 @@ def _shape(connection: Connection) -> dict[str, list[str]]:
     shape: dict[str, list[str]] = {}
     tables = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars().all()
     for table in tables:
-        if table == "alembic_version":
+        if table in {"alembic_version", "sqlite_stat1", *fulltext.TABLES}:
             continue
         facts = [str(tuple(row[1:])) for row in connection.exec_driver_sql(f"PRAGMA table_info({table})")]
         facts += [str(tuple(row[2:])) for row in connection.exec_driver_sql(f"PRAGMA foreign_key_list({table})")]

@@ -8,6 +8,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.schema import SchemaItem
 
+from . import fulltext
 from .schema import metadata
 
 
@@ -15,9 +16,16 @@ def drift(connection: Connection) -> Iterator[str]:
     """One line for each difference."""
     # MySQL shows a default of false as 0, in which Alembic sees another one.
     defaults = _same_default if connection.dialect.name == "mysql" else True
-    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": defaults})
+    context = MigrationContext.configure(
+        connection, opts={"compare_type": True, "compare_server_default": defaults, "include_name": _declared}
+    )
     for difference in compare_metadata(context, metadata):
         yield _said(difference)
+
+
+def _declared(name: str | None, kind: str, _: Any) -> bool:
+    """Whether a table or an index is the schema's, and not of the index over texts, which each database has in a form of its own."""
+    return not (kind == "table" and name in fulltext.TABLES) and not (kind == "index" and name in fulltext.INDEXES)
 
 
 def _same_default(_: Any, __: Any, ___: Any, shown: str | None, ____: Any, declared: str | None) -> bool | None:

@@ -44,6 +44,7 @@ class Check(Struct, frozen=True, kw_only=True):
     head: str
     drift: tuple[str, ...] = ()  # where the tables are not what the schema says
     broken: tuple[str, ...] = ()  # what the database itself complains of
+    notes: tuple[str, ...] = ()  # what could be better
 
     @property
     def ok(self) -> bool:
@@ -146,6 +147,7 @@ class Database:
 
     def check(self) -> Check:
         """Whether the tables are what the schema says, and whether the database is sound."""
+        from . import fulltext
         from .drift import drift
 
         newest, now = head(), self.current()
@@ -156,7 +158,15 @@ class Database:
             if self.dialect == "sqlite":
                 said = connection.exec_driver_sql("PRAGMA quick_check(20)").scalars().all()
                 broken = tuple(str(line) for line in said if line != "ok")
-            return Check(dialect=self.dialect, revision=now, head=newest, drift=tuple(drift(connection)), broken=broken)
+            note = fulltext.missing(connection)
+            return Check(
+                dialect=self.dialect,
+                revision=now,
+                head=newest,
+                drift=tuple(drift(connection)),
+                broken=broken,
+                notes=() if note is None else (note,),
+            )
 
     # ------------------------------------------------------------ faults
 

@@ -146,6 +146,12 @@ def tagged(dialect: str, tags: sa.Table, owner: sa.ColumnElement[bool], comparis
     return sa.exists().where(here, text(dialect, tags.c.value, comparison))
 
 
+def owners(dialect: str, tags: sa.Table, owner: sa.Column[str], comparison: Comparison) -> sa.Select[str]:
+    """Ids of those that have a tag of this key whose value compares so."""
+    here = sa.select(owner).where(tags.c.key == _storable(comparison.key))
+    return here if comparison.op == "IS NOT NULL" else here.where(text(dialect, tags.c.value, comparison))
+
+
 def _like(dialect: str, column: sa.ColumnElement[Any], pattern: str, *, heed: bool) -> sa.ColumnElement[bool]:
     if dialect == "sqlite":
         # SQLite's LIKE ignores the case of ASCII letters; GLOB heeds it, and has other wildcards. `lower` is ours (engine.py).
@@ -159,6 +165,8 @@ def _like(dialect: str, column: sa.ColumnElement[Any], pattern: str, *, heed: bo
         shielded = shielded.replace("[", "![")
     if heed:
         return column.like(shielded, escape="!")
+    if dialect == "postgresql":  # the same, and an index over the column as it is can be used
+        return column.ilike(shielded.lower(), escape="!")
     return sa.func.lower(column).like(shielded.lower(), escape="!")
 
 

@@ -39,16 +39,26 @@ class Page:
 
     def rows(self, connection: Connection, query: sa.Select[Any], size: int, token: str | None) -> tuple[Sequence[sa.Row[Any]], str | None]:
         """At most `size` rows after the token's, and the token of the next page if there is one."""
+        return self.merged(connection, [query], size, token)
+
+    def merged(
+        self, connection: Connection, queries: Sequence[sa.Select[Any]], size: int, token: str | None
+    ) -> tuple[Sequence[sa.Row[Any]], str | None]:
+        """Of several queries for the same columns, none of which finds what another does: each follows an index of its own."""
         keys = [order.expression.label(f"_key{index}") for index, order in enumerate(self._orders)]
-        query = query.add_columns(*keys)
-        if token:
-            query = query.where(self._after(self._values(token)))
-        ordered = [order.expression.desc() if order.descending else order.expression.asc() for order in self._orders]
-        rows = connection.execute(query.order_by(*ordered).limit(size + 1)).all()
+        after = [self._after(self._values(token))] if token else []
+        ordered = [_towards(order.expression, order) for order in self._orders]
+        parts = [query.add_columns(*keys).where(*after).order_by(*ordered).limit(size + 1) for query in queries]
+        rows = connection.execute(parts[0] if len(parts) == 1 else self._united(parts, size + 1)).all()
         if len(rows) <= size:
             return rows, None
         rows = rows[:size]
         return rows, self._token(list(rows[-1][-len(keys) :]))
+
+    def _united(self, parts: Sequence[sa.Select[Any]], limit: int) -> sa.Select[Any]:
+        whole = sa.union_all(*(sa.select(part.subquery()) for part in parts)).subquery()
+        ordered = [_towards(whole.c[f"_key{index}"], order) for index, order in enumerate(self._orders)]
+        return sa.select(whole).order_by(*ordered).limit(limit)
 
     def _after(self, values: list[Any]) -> sa.ColumnElement[bool]:
         """(a, b) > (x, y), spelled out: row comparison knows no mixed directions, and SQL Server has none."""
@@ -71,6 +81,10 @@ class Page:
         if mark != self._mark or len(values) != len(self._orders):
             raise Invalid("Invalid page token: it belongs to another search")
         return list(values)
+
+
+def _towards(expression: sa.ColumnElement[Any], order: Order) -> sa.ColumnElement[Any]:
+    return expression.desc() if order.descending else expression.asc()
 
 
 _T = TypeVar("_T")

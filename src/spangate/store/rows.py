@@ -96,6 +96,7 @@ def trace(trace_id: str, experiment: int, exchange: Exchange, entry: TraceEntry)
         "exchange": packed_exchange(exchange),
         "session_id": limits.kept(entry.session_id, limits.NAME),
         "user_id": limits.kept(entry.user_id, limits.NAME),
+        "username": limits.kept(exchange.caller, limits.NAME),
     }
 
 

@@ -381,7 +381,16 @@ traces = Table(
     Column("exchange", Bytes(), nullable=False),  # msgpack, see packing.py
     Column("session_id", Words(255)),  # the conversation that it is a part of, if its client says
     Column("user_id", Words(255)),  # whom the client calls for, if it says
+    Column("username", Words(255)),  # the caller's key, by the name of then
     Index(None, "experiment_id", "request_time_ms", "trace_id"),
+    # Filters, in the order in which traces are listed.
+    Index(None, "experiment_id", "state", "request_time_ms", "trace_id"),
+    Index(None, "experiment_id", "name", "request_time_ms", "trace_id"),
+    Index(None, "experiment_id", "endpoint_id", "request_time_ms", "trace_id"),
+    Index(None, "experiment_id", "request_type", "request_time_ms", "trace_id"),
+    Index(None, "experiment_id", "username", "request_time_ms", "trace_id"),
+    Index(None, "experiment_id", "user_id", "request_time_ms", "trace_id"),
+    Index(None, "experiment_id", "duration_ms", "request_time_ms", "trace_id"),
     Index(None, "session_id", "request_time_ms"),
     Index(None, "user_id", "request_time_ms"),
     **TABLE,
@@ -393,6 +402,7 @@ trace_tags = Table(
     Column("trace_id", Id(36), primary_key=True),
     Column("key", Words(250), primary_key=True),
     Column("value", Prose(), nullable=False),
+    Index(None, "key", "trace_id"),
     **TABLE,
 )
 
@@ -403,6 +413,7 @@ trace_metadata = Table(
     Column("trace_id", Id(36), primary_key=True),
     Column("key", Words(250), primary_key=True),
     Column("value", Prose(), nullable=False),
+    Index(None, "key", "trace_id"),
     **TABLE,
 )
 

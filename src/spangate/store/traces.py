@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from ..exchange import Content, Exchange
 from ..prices.cost import Cost
-from . import filters, limits, paging
+from . import filters, fulltext, limits, paging
 from .experiments import put
 from .faults import Invalid, NotFound
 from .packing import unpacked, unpacked_exchange
@@ -18,6 +18,8 @@ from .schema import traces as table
 
 PAGE = 100
 PAGE_LIMIT = 500  # MLflow's
+FEW = 10_000  # traces that are fetched and compared one by one within 0.1 s
+APART = 50  # experiments that are searched one by one
 
 
 def _of_call(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
@@ -30,7 +32,7 @@ _METADATA: dict[str, sa.ColumnElement[Any]] = {
     "mlflow.gateway.endpointId": table.c.endpoint_id,
     "mlflow.gateway.requestType": table.c.request_type,
     "mlflow.gateway.caller": table.c.caller,
-    "mlflow.auth.username": _of_call(calls.c.caller),
+    "mlflow.auth.username": table.c.username,
     "mlflow.auth.userId": _of_call(calls.c.caller_id),
     "mlflow.trace.session": table.c.session_id,
     "mlflow.trace.user": table.c.user_id,
@@ -46,6 +48,9 @@ _TAGS: dict[str, sa.ColumnElement[Any]] = {
     "mlflow.traceName": table.c.name,
     "mlflow.trace.spansLocation": sa.literal("TRACKING_STORE"),
 }
+_PAIRS = {"tag": (_TAGS, trace_tags), "metadata": (_METADATA, trace_metadata)}
+# What is compared with previews, which have an index over their parts.
+_PREVIEWS = {("attribute", "text"), ("metadata", "mlflow.traceInputs"), ("metadata", "mlflow.traceOutputs")}
 # Attributes that MLflow keeps as metadata or tags of its own.
 _ELSEWHERE = {"run_id": ("metadata", "mlflow.sourceRun"), "prompt": ("tag", "mlflow.linkedPrompts")}
 
@@ -58,9 +63,10 @@ _TEXTS: dict[str, sa.ColumnElement[str]] = {
 }
 _PLAIN: dict[str, sa.ColumnElement[int]] = {
     "timestamp": table.c.request_time_ms,
-    "execution_time": table.c.duration_ms,
+    "execution_time": table.c.duration_ms + 0,  # no index is used for it here: how few it leaves is found out before
     "end_time": table.c.request_time_ms + table.c.duration_ms,
 }
+_DURATION = ("execution_time", "execution_time_ms")
 _NUMBERS = _PLAIN | {f"{key}_ms": column for key, column in _PLAIN.items()}
 
 
@@ -103,18 +109,18 @@ def search(
         raise Invalid(f"Invalid value for max_results: {size}. It must be at least 1 and at most {PAGE_LIMIT}.")
     dialect = connection.dialect.name
     numbers = sorted({int(text) for text in experiment_ids if text.isascii() and text.isdigit() and len(text) <= 18})
-    query = sa.select(table).where(table.c.experiment_id.in_(numbers))
+    comparisons = [_placed(comparison) for comparison in filters.parse(filter or "")]
+    query = sa.select(table.c.trace_id).where(*(_condition(dialect, comparison) for comparison in comparisons))
     if endpoint_ids is not None:
         query = query.where(table.c.endpoint_id.in_(sorted(endpoint_ids)))
-    for comparison in filters.parse(filter or ""):
-        query = query.where(_condition(dialect, comparison))
     orders: list[paging.Order] = []
     for clause in order_by:
         orders += _orders(clause)
     orders.append(paging.Order(table.c.request_time_ms, "timestamp_ms", descending=True))
     orders.append(paging.Order(table.c.trace_id, "request_id", descending=True))
-    rows, token = paging.Page(orders, ("traces", numbers, filter)).rows(connection, query, size, page_token)
-    return _traces(connection, rows), token
+    page = paging.Page(orders, ("traces", numbers, filter))
+    found, token = page.merged(connection, _searches(connection, query, numbers, comparisons), size, page_token)
+    return batch(connection, [row.trace_id for row in found]), token
 
 
 def get(connection: Connection, trace_id: str) -> TraceRow:
@@ -174,16 +180,60 @@ def _taggable(connection: Connection, trace_id: str, key: str) -> None:
         raise NotFound(f"Trace with ID '{trace_id}' not found.")
 
 
+def _searches(
+    connection: Connection, query: sa.Select[Any], experiment_ids: Sequence[int], comparisons: Sequence[filters.Comparison]
+) -> list[sa.Select[Any]]:
+    """The query over the experiments, put so that every database goes through few rows for one page.
+
+    Where a comparison alone leaves few traces, they are taken and looked at. Else all are gone through in the order of an index,
+    which may be a long way, but not for one page: matches are near.
+    """
+    for comparison in comparisons:
+        some = _matching(connection, comparison)
+        if some is not None and _are_few(connection, some):
+            # Plus zero: the index over experiments is not to be used instead.
+            return [query.where(table.c.trace_id.in_(some), (table.c.experiment_id + 0).in_(experiment_ids))]
+    if 0 < len(experiment_ids) <= APART:
+        return [query.where(_within(connection, experiment_id, comparisons)) for experiment_id in experiment_ids]
+    return [query.where(table.c.experiment_id.in_(experiment_ids))]
+
+
+def _within(connection: Connection, experiment_id: int, comparisons: Sequence[filters.Comparison]) -> sa.ColumnElement[bool]:
+    """What narrows a search down to one experiment, and to what is slow there if that is asked for and little."""
+    here = table.c.experiment_id == experiment_id
+    for comparison in comparisons:
+        if comparison.entity == "attribute" and comparison.key in _DURATION and comparison.op in (">", ">=", "="):
+            some = sa.select(table.c.trace_id).where(here, filters.number(table.c.duration_ms, comparison))
+            if _are_few(connection, some):
+                return table.c.trace_id.in_(some)
+    return here
+
+
+def _matching(connection: Connection, comparison: filters.Comparison) -> sa.Select[str] | None:
+    """Ids of all traces that a comparison may hold for, in whichever experiment; None: no index says so."""
+    entity, key = comparison.entity, comparison.key
+    if (entity, key) in _PREVIEWS:
+        return fulltext.candidates(connection, comparison)
+    if entity not in _PAIRS or key in _PAIRS[entity][0] or comparison.op in ("IS NULL", "!=", "NOT IN"):
+        return None
+    rows = _PAIRS[entity][1]
+    return filters.owners(connection.dialect.name, rows, rows.c.trace_id, comparison)
+
+
+def _are_few(connection: Connection, ids: sa.Select[str]) -> bool:
+    return connection.execute(sa.select(sa.func.count()).select_from(ids.limit(FEW).subquery())).scalar_one() < FEW
+
+
+def _placed(comparison: filters.Comparison) -> filters.Comparison:
+    """As a comparison with what MLflow keeps it as."""
+    entity, key = comparison.entity, comparison.key
+    if entity == "attribute":
+        entity, key = _ELSEWHERE.get(key, (entity, key))
+    return filters.Comparison(entity, key, comparison.op, comparison.value)
+
+
 def _condition(dialect: str, comparison: filters.Comparison) -> sa.ColumnElement[bool]:
-    entity, key = (
-        _ELSEWHERE.get(comparison.key, (comparison.entity, comparison.key))
-        if comparison.entity == "attribute"
-        else (
-            comparison.entity,
-            comparison.key,
-        )
-    )
-    comparison = filters.Comparison(entity, key, comparison.op, comparison.value)
+    entity, key = comparison.entity, comparison.key
     match entity:
         case "attribute":
             if key in _NUMBERS:
@@ -197,7 +247,7 @@ def _condition(dialect: str, comparison: filters.Comparison) -> sa.ColumnElement
             known = ", ".join(sorted({*_NUMBERS, *_TEXTS, *_ELSEWHERE, "text"}))
             raise Invalid(f"Invalid attribute key '{key}' specified. Valid keys are {known}.")
         case "tag" | "metadata":
-            columns, rows = (_TAGS, trace_tags) if entity == "tag" else (_METADATA, trace_metadata)
+            columns, rows = _PAIRS[entity]
             if key in columns:
                 return filters.text(dialect, columns[key], comparison)
             return filters.tagged(dialect, rows, rows.c.trace_id == table.c.trace_id, comparison)
@@ -217,7 +267,7 @@ def _orders(clause: str) -> list[paging.Order]:
             return [paging.Order((_TEXTS | _NUMBERS)[key], name, descending=descending)]
         return _last_if_null(_NUMBERS[key], 0, name, descending)
     if entity in ("tag", "metadata"):
-        columns, rows = (_TAGS, trace_tags) if entity == "tag" else (_METADATA, trace_metadata)
+        columns, rows = _PAIRS[entity]
         value: sa.ColumnElement[Any] = (
             columns[key]
             if key in columns

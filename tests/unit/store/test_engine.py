@@ -18,7 +18,7 @@ SECRET = "DROP-THE-ROW-0123456789"  # stands for what a statement may hold and a
 
 Open = Callable[..., Database]
 
-EVERY = ["0001", "0002", "0003", "0004"]
+EVERY = ["0001", "0002", "0003", "0004", "0005"]
 
 
 def secret_row(secret_id: str, **changes: object) -> dict[str, object]:

@@ -228,10 +228,25 @@ CREATE TABLE traces (
 	exchange BYTEA NOT NULL,
 	session_id VARCHAR(255),
 	user_id VARCHAR(255),
+	username VARCHAR(255),
 	CONSTRAINT pk_traces PRIMARY KEY (trace_id)
 );
 
+CREATE INDEX ix_traces_experiment_id_duration_ms_request_time_ms_trace_id ON traces (experiment_id, duration_ms, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_endpoint_id_request_time_ms_trace_id ON traces (experiment_id, endpoint_id, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_name_request_time_ms_trace_id ON traces (experiment_id, name, request_time_ms, trace_id);
+
 CREATE INDEX ix_traces_experiment_id_request_time_ms_trace_id ON traces (experiment_id, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_request_type_request_time_ms_trace_id ON traces (experiment_id, request_type, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_state_request_time_ms_trace_id ON traces (experiment_id, state, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_user_id_request_time_ms_trace_id ON traces (experiment_id, user_id, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_username_request_time_ms_trace_id ON traces (experiment_id, username, request_time_ms, trace_id);
 
 CREATE INDEX ix_traces_session_id_request_time_ms ON traces (session_id, request_time_ms);
 
@@ -244,12 +259,16 @@ CREATE TABLE trace_tags (
 	CONSTRAINT pk_trace_tags PRIMARY KEY (trace_id, key)
 );
 
+CREATE INDEX ix_trace_tags_key_trace_id ON trace_tags (key, trace_id);
+
 CREATE TABLE trace_metadata (
 	trace_id VARCHAR(36) NOT NULL,
 	key VARCHAR(250) NOT NULL,
 	value TEXT NOT NULL,
 	CONSTRAINT pk_trace_metadata PRIMARY KEY (trace_id, key)
 );
+
+CREATE INDEX ix_trace_metadata_key_trace_id ON trace_metadata (key, trace_id);
 
 CREATE TABLE contents (
 	trace_id VARCHAR(36) NOT NULL,
@@ -879,3 +898,38 @@ CREATE INDEX ix_traces_session_id_request_time_ms ON traces (session_id, request
 CREATE INDEX ix_traces_user_id_request_time_ms ON traces (user_id, request_time_ms);
 
 UPDATE alembic_version SET version_num='0004' WHERE alembic_version.version_num = '0003';
+
+-- Running upgrade 0004 -> 0005
+
+ALTER TABLE traces ADD COLUMN username VARCHAR(255);
+
+UPDATE traces SET username = (SELECT caller FROM calls WHERE calls.call_id = traces.call_id);
+
+CREATE INDEX ix_traces_experiment_id_state_request_time_ms_trace_id ON traces (experiment_id, state, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_name_request_time_ms_trace_id ON traces (experiment_id, name, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_endpoint_id_request_time_ms_trace_id ON traces (experiment_id, endpoint_id, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_request_type_request_time_ms_trace_id ON traces (experiment_id, request_type, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_username_request_time_ms_trace_id ON traces (experiment_id, username, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_user_id_request_time_ms_trace_id ON traces (experiment_id, user_id, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_duration_ms_request_time_ms_trace_id ON traces (experiment_id, duration_ms, request_time_ms, trace_id);
+
+CREATE INDEX ix_trace_tags_key_trace_id ON trace_tags (key, trace_id);
+
+CREATE INDEX ix_trace_metadata_key_trace_id ON trace_metadata (key, trace_id);
+
+DO $$
+BEGIN
+    CREATE EXTENSION IF NOT EXISTS pg_trgm;
+    CREATE INDEX ix_traces_previews ON traces USING gin (request_preview gin_trgm_ops, response_preview gin_trgm_ops);
+EXCEPTION WHEN insufficient_privilege OR undefined_file OR undefined_object OR feature_not_supported THEN
+    RAISE NOTICE 'pg_trgm cannot be had: previews are searched without an index';
+END
+$$;
+
+UPDATE alembic_version SET version_num='0005' WHERE alembic_version.version_num = '0004';

@@ -228,10 +228,25 @@ CREATE TABLE traces (
 	exchange BLOB NOT NULL,
 	session_id VARCHAR(255),
 	user_id VARCHAR(255),
+	username VARCHAR(255),
 	CONSTRAINT pk_traces PRIMARY KEY (trace_id)
 );
 
+CREATE INDEX ix_traces_experiment_id_duration_ms_request_time_ms_trace_id ON traces (experiment_id, duration_ms, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_endpoint_id_request_time_ms_trace_id ON traces (experiment_id, endpoint_id, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_name_request_time_ms_trace_id ON traces (experiment_id, name, request_time_ms, trace_id);
+
 CREATE INDEX ix_traces_experiment_id_request_time_ms_trace_id ON traces (experiment_id, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_request_type_request_time_ms_trace_id ON traces (experiment_id, request_type, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_state_request_time_ms_trace_id ON traces (experiment_id, state, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_user_id_request_time_ms_trace_id ON traces (experiment_id, user_id, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_username_request_time_ms_trace_id ON traces (experiment_id, username, request_time_ms, trace_id);
 
 CREATE INDEX ix_traces_session_id_request_time_ms ON traces (session_id, request_time_ms);
 
@@ -244,12 +259,16 @@ CREATE TABLE trace_tags (
 	CONSTRAINT pk_trace_tags PRIMARY KEY (trace_id, "key")
 );
 
+CREATE INDEX ix_trace_tags_key_trace_id ON trace_tags ("key", trace_id);
+
 CREATE TABLE trace_metadata (
 	trace_id VARCHAR(36) NOT NULL,
 	"key" VARCHAR(250) NOT NULL,
 	value TEXT NOT NULL,
 	CONSTRAINT pk_trace_metadata PRIMARY KEY (trace_id, "key")
 );
+
+CREATE INDEX ix_trace_metadata_key_trace_id ON trace_metadata ("key", trace_id);
 
 CREATE TABLE contents (
 	trace_id VARCHAR(36) NOT NULL,
@@ -879,3 +898,77 @@ CREATE INDEX ix_traces_session_id_request_time_ms ON traces (session_id, request
 CREATE INDEX ix_traces_user_id_request_time_ms ON traces (user_id, request_time_ms);
 
 UPDATE alembic_version SET version_num='0004' WHERE alembic_version.version_num = '0003';
+
+-- Running upgrade 0004 -> 0005
+
+ALTER TABLE traces ADD COLUMN username VARCHAR(255);
+
+UPDATE traces SET username = (SELECT caller FROM calls WHERE calls.call_id = traces.call_id);
+
+CREATE INDEX ix_traces_experiment_id_state_request_time_ms_trace_id ON traces (experiment_id, state, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_name_request_time_ms_trace_id ON traces (experiment_id, name, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_endpoint_id_request_time_ms_trace_id ON traces (experiment_id, endpoint_id, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_request_type_request_time_ms_trace_id ON traces (experiment_id, request_type, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_username_request_time_ms_trace_id ON traces (experiment_id, username, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_user_id_request_time_ms_trace_id ON traces (experiment_id, user_id, request_time_ms, trace_id);
+
+CREATE INDEX ix_traces_experiment_id_duration_ms_request_time_ms_trace_id ON traces (experiment_id, duration_ms, request_time_ms, trace_id);
+
+CREATE INDEX ix_trace_tags_key_trace_id ON trace_tags ("key", trace_id);
+
+CREATE INDEX ix_trace_metadata_key_trace_id ON trace_metadata ("key", trace_id);
+
+ANALYZE sqlite_schema;
+
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_request_time_ms_trace_id', '1000000 100000 2 1');
+
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_state_request_time_ms_trace_id', '1000000 100000 50000 2 1');
+
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_name_request_time_ms_trace_id', '1000000 100000 40000 2 1');
+
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_endpoint_id_request_time_ms_trace_id', '1000000 100000 40000 2 1');
+
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_request_type_request_time_ms_trace_id', '1000000 100000 30000 2 1');
+
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_username_request_time_ms_trace_id', '1000000 100000 5000 2 1');
+
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_user_id_request_time_ms_trace_id', '1000000 100000 50 2 1');
+
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_duration_ms_request_time_ms_trace_id', '1000000 100000 50 1 1');
+
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_session_id_request_time_ms', '1000000 3 1');
+
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_user_id_request_time_ms', '1000000 300 1');
+
+CREATE TABLE trace_search_docs (doc INTEGER NOT NULL PRIMARY KEY, trace_id VARCHAR(36) NOT NULL UNIQUE);
+
+CREATE VIRTUAL TABLE trace_search USING fts5(said, content='', detail=none, columnsize=0, tokenize='trigram');
+
+INSERT INTO trace_search_docs (trace_id) SELECT trace_id FROM traces ORDER BY trace_id;
+
+INSERT INTO trace_search (rowid, said) SELECT doc, replace(coalesce(traces.request_preview, '') || char(10) || coalesce(traces.response_preview, ''), char(304), char(105, 775)) FROM trace_search_docs JOIN traces USING (trace_id) ORDER BY doc;
+
+CREATE TRIGGER trace_search_added AFTER INSERT ON traces BEGIN
+    INSERT INTO trace_search_docs (trace_id) VALUES (new.trace_id);
+    INSERT INTO trace_search (rowid, said) SELECT doc, replace(coalesce(new.request_preview, '') || char(10) || coalesce(new.response_preview, ''), char(304), char(105, 775)) FROM trace_search_docs WHERE trace_id = new.trace_id;
+END;
+
+CREATE TRIGGER trace_search_removed AFTER DELETE ON traces BEGIN
+    INSERT INTO trace_search (trace_search, rowid, said) SELECT 'delete', doc, replace(coalesce(old.request_preview, '') || char(10) || coalesce(old.response_preview, ''), char(304), char(105, 775)) FROM trace_search_docs WHERE trace_id = old.trace_id;
+    DELETE FROM trace_search_docs WHERE trace_id = old.trace_id;
+END;
+
+CREATE TRIGGER trace_search_changed AFTER UPDATE OF request_preview, response_preview ON traces BEGIN
+    INSERT INTO trace_search (trace_search, rowid, said) SELECT 'delete', doc, replace(coalesce(old.request_preview, '') || char(10) || coalesce(old.response_preview, ''), char(304), char(105, 775)) FROM trace_search_docs WHERE trace_id = old.trace_id;
+    DELETE FROM trace_search_docs WHERE trace_id = old.trace_id;
+
+    INSERT INTO trace_search_docs (trace_id) VALUES (new.trace_id);
+    INSERT INTO trace_search (rowid, said) SELECT doc, replace(coalesce(new.request_preview, '') || char(10) || coalesce(new.response_preview, ''), char(304), char(105, 775)) FROM trace_search_docs WHERE trace_id = new.trace_id;
+END;
+
+UPDATE alembic_version SET version_num='0005' WHERE alembic_version.version_num = '0004';
