@@ -82,7 +82,6 @@ class Control:
     def __init__(self, settings: Settings, *, now: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
         self.numbers = Numbers(settings.metrics_dir, "control")
         self.metrics_dir = settings.metrics_dir
-        self.journals_dir = settings.journals_dir
         self.keyring = Keyring(parse_key(settings.kek) if settings.kek else load_or_make_key(settings.kek_file))
         self.pepper = Pepper(parse_key(settings.pepper) if settings.pepper else load_or_make_key(settings.pepper_file))
         self.database = Database(settings.database_url)
@@ -240,8 +239,7 @@ class Control:
         return self.sweeper.swept(self.sweeping.health.fault)
 
     def journals_size(self) -> int:
-        with os.scandir(self.journals_dir) as files:
-            return sum(file.stat().st_size for file in files)
+        return self.drain.size()
 
     def chores(self) -> Mapping[str, Health]:
         database = self.looking if self._opened else self.opening

@@ -3,7 +3,7 @@
 Trace and call ids are UUIDv7, so that the order of their keys is the order of time: what is older than a moment is what is below a key.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -75,13 +75,12 @@ def periods(connection: Connection) -> Periods:
     return Periods(server, {endpoint_id: _filled(held, server) for endpoint_id, _, held in own(connection)})
 
 
-def own(connection: Connection) -> Iterable[tuple[str, str, Retention]]:
+def own(connection: Connection) -> list[tuple[str, str, Retention]]:
     """Id, name and periods of each endpoint that has some of its own; None in them: the server's."""
     query = sa.select(endpoints.c.endpoint_id, endpoints.c.name, endpoints.c.settings).where(endpoints.c.settings.is_not(None))
-    for row in connection.execute(query.order_by(endpoints.c.name)).all():
-        held = msgspec.json.decode(row.settings, type=EndpointSettings).retention
-        if held is not None:
-            yield row.endpoint_id, row.name, held
+    rows = connection.execute(query.order_by(endpoints.c.name)).all()
+    held = ((row, msgspec.json.decode(row.settings, type=EndpointSettings).retention) for row in rows)
+    return [(row.endpoint_id, row.name, days) for row, days in held if days is not None]
 
 
 def update(connection: Connection, changes: Mapping[str, int | None]) -> Retention:

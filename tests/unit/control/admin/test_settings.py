@@ -6,7 +6,7 @@ import pytest
 
 from spangate.exchange import EndpointSettings, ProxyRules, Snapshot
 
-NONE = dict.fromkeys(("connect_timeout", "first_byte_timeout", "idle_timeout", "total_timeout", "client_gone", "proxy"))
+NONE = dict.fromkeys(("connect_timeout", "first_byte_timeout", "idle_timeout", "total_timeout", "client_gone", "proxy", "retention"))
 PATH = "/api/v1/endpoints/chat/settings"
 
 
