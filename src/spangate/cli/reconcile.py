@@ -34,15 +34,6 @@ CAUSES: Columns[Explained] = {
     "tokens": lambda one: f"{one.tokens:,}",
     "USD": lambda one: signed(one.cost),
 }
-FINDINGS: Columns[Finding] = {
-    "day": lambda one: one.day,
-    "model": lambda one: one.model,
-    "key": lambda one: one.key,
-    "why": lambda one: one.cause.replace("_", " "),
-    "tokens": lambda one: ", ".join(f"{cls} {count:+,}" for cls, count in one.tokens.items()),
-    "USD": lambda one: signed(one.cost),
-    "evidence": lambda one: "; ".join(one.evidence),
-}
 
 
 @calling
@@ -124,11 +115,22 @@ def _tell(there: There, found: Reconciliation) -> None:
     there.console.print()
     there.console.print(grid(found.causes, CAUSES))
     there.console.print()
-    there.console.print(grid(found.findings[:LISTED], FINDINGS))
+    for one in found.findings[:LISTED]:
+        _say(there, one)
     if (more := max(0, len(found.findings) - LISTED) + found.findings_left_off) > 0:
         say(f"and {more} more: --json or --csv has all")
     if found.agrees:
         there.console.print(Text("They agree, but for the day.", style="green"))
+
+
+def _say(there: There, one: Finding) -> None:
+    """A line, and what it is concluded from below it: of these words no table would be readable."""
+    tokens = ", ".join(f"{cls} {count:+,}" for cls, count in one.tokens.items())
+    money = f"{signed(one.cost)} USD" if one.cost is not None else "at no known price"
+    where = "  ".join(part for part in (one.day, one.model, one.key) if part)
+    there.console.print(Text.assemble(f"{where}  ", (one.cause.replace("_", " "), "bold"), "  ", "  ".join(filter(None, (tokens, money)))))
+    for words in one.evidence:
+        there.console.print(Text(f"    {words}", style="dim"))
 
 
 def _unsure(found: Reconciliation) -> str:
@@ -138,7 +140,7 @@ def _unsure(found: Reconciliation) -> str:
 
 
 def _sum(cost: str | None) -> str:
-    return f"{'no money':>16}" if cost is None else f"{Decimal(cost):>12,.4f} USD"
+    return f"{'no money':>18}" if cost is None else f"{Decimal(cost):>14,.6f} USD"
 
 
 def signed(cost: str | None) -> str | None:

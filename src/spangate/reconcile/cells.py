@@ -118,7 +118,9 @@ def table(export: Export, ours: Iterable[Booked], *, since: datetime.date, until
     called, alike = match({one.model for one in booked}, {line.model for line in lines if line.model is not None})
     keyless = any(line.key is None for line in lines if line.tokens or line.cost)
     keyed = bool(keys) and not keyless
-    notes = [f"{len(export.lines) - len(lines)} of the file's lines are of other days"] if len(lines) < len(export.lines) else []
+    notes: list[str] = []
+    if others := sorted({line.day for line in export.lines} - {line.day for line in lines}):
+        notes.append(f"the file has other days too, from {others[0]} to {others[-1]}, which are left out")
     if keys and keyless:
         notes.append("not every line of the file names a key, so that keys are not told apart")
     cells: dict[Place, Cell] = {}

@@ -289,7 +289,7 @@ def test_other_days_of_the_file_are_left_out_and_told() -> None:
     export = exports.parse(rendered.openai(sheets(calls)))
     report = compare(export, booked(calls), since=DAY0, until=DAY0 + ONE_DAY)
     assert (report.agrees, report.attempts) == (True, 1)
-    assert report.notes == ("7 of the file's lines are of other days",)
+    assert report.notes == ("the file has other days too, from 2026-10-04 to 2026-10-04, which are left out",)
 
 
 def test_the_order_is_by_money_and_always_the_same() -> None:

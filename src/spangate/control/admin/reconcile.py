@@ -19,7 +19,7 @@ from ...store import reconcile as store
 from ...store import secrets
 from ...store.faults import Invalid
 from ..desk import Desk
-from ..policy import Forbidden, Policy, allows, caller_of
+from ..policy import Policy, allows, unlimited
 
 PATH = "/api/v1/reconcile"
 MOST = 1_000  # findings of one answer: those with the most money
@@ -103,9 +103,7 @@ def mount(app: FastAPI, desk: Desk) -> None:
         key: Annotated[list[str] | None, Query(description="THEIRS=SECRET: their key's id or name, and our credential's name.")] = None,
     ) -> Reconciliation:
         """Holds an export of a provider's usage or costs against the ledger, and says why they differ."""
-        caller = caller_of(request)
-        if caller.endpoints is not None or caller.experiments is not None:
-            raise Forbidden(f"A bill is of all endpoints, and the key `{caller.name}` is for some of them.")
+        unlimited(request)
         try:
             export = exports.parse(_files(body), format or None)
         except BadExport as error:

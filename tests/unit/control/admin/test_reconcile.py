@@ -149,10 +149,10 @@ def test_a_bill_is_not_read_beyond_the_limit(http: httpx.Client) -> None:
 
 def test_viewers_may_ask_and_keys_for_some_endpoints_may_not(gateway: Any, http: httpx.Client) -> None:
     viewer = made(http, "looker", role="viewer")["key"]
-    some = made(http, "scoped", role="viewer", experiments=["0"])["key"]
+    some = made(http, "scoped", role="viewer", endpoints=[])["key"]
     answers = [
         httpx.post(gateway.url + PATH, params={"provider": "openai"}, content=BILL, headers={"x-api-key": key}, trust_env=False)
         for key in (viewer, some, "sg-none")
     ]
     assert [answer.status_code for answer in answers] == [200, 403, 401]
-    assert answers[1].json()["message"] == "A bill is of all endpoints, and the key `scoped` is for some of them."
+    assert answers[1].json()["message"] == "This tells of all endpoints together, and the key `scoped` is for some of them."
