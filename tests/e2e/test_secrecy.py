@@ -18,6 +18,7 @@ from tests.upstream.process import Upstream
 from .client import CALLER
 from .gateway import ADMIN_KEY, MLFLOW, PROVIDER_SECRET, Gateway, until
 from .invariant import check
+from .rest import Rest
 
 # Echoed by a careless provider in its error, and by a careless user in a prompt: masked wherever we keep it.
 LEAKED = "sk-proj-Zq8vT2mN5xK1cR7wY4bJ9hL3pD6fG0aS"
@@ -42,12 +43,15 @@ def test_no_secret_can_be_read_anywhere(own: Callable[..., Gateway], alone: Upst
     gateway = own(log_level="debug", workers=2).start()
     gateway.endpoint("chat", alone.base)
     gateway.endpoint("claude", alone.base, provider="anthropic", model_name="claude-replay")
+    issued = gateway.rest.post("/api/v1/keys", name="issued", owner="ann")["key"]
+    until(lambda: Rest(gateway.url, issued).get("/v1/models"), 10, "the key that was issued is known")
     trace_ids: list[str] = []
     told: list[str] = []
-    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=ADMIN_KEY, max_retries=0) as client:
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", max_retries=0, api_key="unused") as client:
         for i, knobs in enumerate([{}, {"status": 401}, {"status": 500}, {"n": 3}]):
+            client.api_key = (ADMIN_KEY, issued)[i // 2]
             call = f"secrecy-{'pg' if db else 'sqlite'}-{i}"
-            messages: Any = [{"role": "user", "content": f"My key is {LEAKED}, keep it. {mark(call, **knobs)}"}]
+            messages: Any = [{"role": "user", "content": f"My key is {LEAKED}, keep it, and {issued}. {mark(call, **knobs)}"}]
             try:
                 raw = client.chat.completions.with_raw_response.create(
                     model="chat", messages=messages, stream=bool(i % 2), extra_headers={CALLER: call}
@@ -62,25 +66,30 @@ def test_no_secret_can_be_read_anywhere(own: Callable[..., Gateway], alone: Upst
         gateway.rest.get(f"{MLFLOW}/gateway/endpoints/list"),
         gateway.rest.get("/api/v1/calls"),
         gateway.rest.get("/api/v1/status"),
+        gateway.rest.get("/api/v1/keys"),
         gateway.rest.get(f"{MLFLOW}/traces/batchGet", trace_ids=trace_ids),
     ]
     written = json.dumps(replies) + "".join(told)
-    for secret in (PROVIDER_SECRET, ADMIN_KEY, LEAKED):
+    pepper = (gateway.data_dir / "pepper.key").read_text().strip()
+    for secret in (PROVIDER_SECRET, ADMIN_KEY, LEAKED, issued, pepper):
         assert secret not in written
     assert json.dumps(replies[-1]).count("My key is") >= 1, "the prompt itself is kept"
     # While it runs: journals are there, the WAL is there.
-    scan(gateway, db)
+    scan(gateway, db, issued)
     assert gateway.stop() == 0
-    scan(gateway, db)
+    scan(gateway, db, issued)
 
 
-def scan(gateway: Gateway, db: str | None) -> None:
+def scan(gateway: Gateway, db: str | None, issued: str) -> None:
+    pepper = gateway.data_dir / "pepper.key"
     places = {path: path.read_bytes() for path in files(gateway.data_dir)} | {gateway.log: gateway.log.read_bytes()}
     if db is not None:
         places[Path("PostgreSQL")] = database_text(db)
     for path, content in places.items():
-        for secret in (PROVIDER_SECRET, LEAKED):
+        for secret in (PROVIDER_SECRET, LEAKED, issued):
             assert secret.encode() not in content, path
+        if path != pepper:
+            assert pepper.read_text().strip().encode() not in content, path
         if path.name != "admin.key":
             assert ADMIN_KEY.encode() not in content, path
 
@@ -89,9 +98,9 @@ def test_private_files_are_private(own: Callable[..., Gateway], alone: Upstream)
     gateway = own().start()
     gateway.endpoint("chat", alone.base)
     for path in files(gateway.data_dir):
-        if path.name in ("kek.key", "admin.key", "snapshot.msgpack") or path.suffix == ".db" or "journals" in path.parts:
+        if path.name in ("kek.key", "pepper.key", "admin.key", "snapshot.msgpack") or path.suffix == ".db" or "journals" in path.parts:
             assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
-    assert {"kek.key", "snapshot.msgpack"} <= {path.name for path in files(gateway.data_dir)}
+    assert {"kek.key", "pepper.key", "snapshot.msgpack"} <= {path.name for path in files(gateway.data_dir)}
 
 
 def test_no_key_is_on_a_command_line(gateway: Gateway) -> None:

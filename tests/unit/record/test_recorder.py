@@ -111,6 +111,12 @@ def fold(*facts: Fact, **options: int) -> Recorder:
     return recorder
 
 
+def test_the_call_belongs_to_whom_the_key_did_when_it_was_shown() -> None:
+    caller = Caller(key_id="k-2", name="bot", owner="ann", team="search")
+    refused = fold(Received(msgspec.structs.replace(INBOUND, caller=caller)), Finished(Status.refused, 403, 100.1)).exchange()
+    assert (refused.caller, refused.owner, refused.team, refused.status) == ("bot", "ann", "search", Status.refused)
+
+
 def test_folds_an_answered_call() -> None:
     assert fold(*HAPPY).exchange() == msgspec.structs.replace(
         ROUTED, status=Status.ok, http_status=200, duration=302_000_000, first_token=201_000_000, attempts=(WON,)

@@ -268,6 +268,28 @@ async def test_before_the_first_snapshot_no_key_is_called_wrong(door: Door, monk
     assert (door.relay.calls, door.told) == ([], [("POST", "/v1/messages", 503, "id-1")])
 
 
+def holder(monkeypatch: pytest.MonkeyPatch, **has: Any) -> None:
+    """The one key that is known is another one."""
+    monkeypatch.setattr(Knowledge, "keys", {PEPPER.digest(KEY): SealedKey(key_id="k-2", digest=b"", name="ours", **has)})
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/models", "/v1/nothing"])
+async def test_an_expired_key_is_told_apart_from_a_wrong_one(door: Door, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    holder(monkeypatch, expires_at=0)
+    await door.request("GET" if "models" in path else "POST", path, b"{}")
+    said = json.loads(door.body)["error"]
+    assert (door.status, said["type"], "has expired" in said["message"]) == (401, "authentication_error", True)
+    assert (door.relay.calls, door.relay.refusals, door.told) == ([], [], [("id-1",)])
+
+
+async def test_a_call_has_all_of_its_callers_key(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    has = {"role": "developer", "endpoints": frozenset({"e-1"}), "owner": "ann", "team": "search"}
+    holder(monkeypatch, expires_at=1, **has)
+    await door.request("POST", "/v1/chat/completions", b'{"model":"a"}')
+    (inbound,) = door.relay.calls
+    assert inbound.caller == Caller(key_id="k-2", name="ours", agent="tests", **has)
+
+
 async def test_a_key_in_the_url_is_no_key(door: Door) -> None:
     await door.request("POST", "/v1/chat/completions?api_key=" + KEY.decode(), b"{}", [])
     assert (door.status, door.relay.calls, door.forwarded) == (401, [], [])
@@ -538,6 +560,27 @@ async def test_models_that_are_not_there_and_methods_that_are_not_served(door: D
     await door.request(method, path)
     assert (door.status, b"error" in door.body) == (status, True)
     assert door.told == [(method, path, status, "id-1")]
+
+
+@pytest.mark.parametrize(
+    ("has", "names"),
+    [
+        ({"role": "developer"}, ["a", "b"]),
+        ({"role": "developer", "endpoints": frozenset({"e-2", "e-9"})}, ["b"]),
+        ({"role": "developer", "endpoints": frozenset[str]()}, []),
+        ({"role": "viewer"}, []),
+    ],
+)
+async def test_models_are_those_that_the_key_may_call(
+    door: Door, has: dict[str, Any], names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder(monkeypatch, **has)
+    await door.request("GET", "/v1/models")
+    assert [model["id"] for model in json.loads(door.body)["data"]] == names
+    for name in ("a", "b"):
+        alone = Door()
+        await alone.request("GET", f"/v1/models/{name}")
+        assert alone.status == (200 if name in names else 404)
 
 
 async def test_health_needs_no_key(door: Door) -> None:
