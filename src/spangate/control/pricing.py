@@ -192,7 +192,7 @@ def _fetched(url: str, *, allow_private: bool, transport: httpx.BaseTransport | 
                 if time.monotonic() > deadline:
                     raise Unavailable(f"{_shown(url)} had not sent its prices after {PATIENCE:.0f} s.")
     except (httpx.HTTPError, OSError) as error:
-        raise Unavailable(f"{_shown(url)} cannot be reached: {error or type(error).__name__}.") from None
+        raise Unavailable(f"{_shown(url)} cannot be reached: {str(error) or type(error).__name__}.") from None
     return b"".join(pieces)
 
 

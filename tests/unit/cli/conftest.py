@@ -18,6 +18,7 @@ from spangate.cli.app import app
 from spangate.client import Client
 from spangate.config import Settings
 from spangate.control.app import Control
+from spangate.control.pricing import Pricing
 from spangate.exchange import AttemptRecord, Begun, Content, Exchange, ProcessPosition, Settled, Status
 from spangate.store import endpoints
 from spangate.store.engine import Database
@@ -70,6 +71,7 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "spangate.db"
     database = Database(f"sqlite:///{path}")
     database.upgrade()
+    Pricing(database, url="", hours=0, allow_private=False, now=lambda: 0).open()  # here once, not at the start of each gateway
     database.close()
     return path
 

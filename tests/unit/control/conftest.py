@@ -15,6 +15,7 @@ from mlflow.utils.rest_utils import MlflowHostCreds
 
 from spangate.config import Settings
 from spangate.control.app import Control
+from spangate.control.pricing import Pricing
 from spangate.store import snapshot
 from spangate.store.engine import Database
 
@@ -41,6 +42,7 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "spangate.db"
     database = Database(f"sqlite:///{path}")
     database.upgrade()
+    Pricing(database, url="", hours=0, allow_private=False, now=lambda: 0).open()  # here once, not at the start of each gateway
     database.close()
     return path
 

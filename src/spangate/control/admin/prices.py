@@ -68,6 +68,7 @@ class Difference(BaseModel):
 
     provider: str
     model: str
+    other_model: str = Field(description="The second source's name of it.")
     token_class: Class
     above: int = Field(description="In calls of more input tokens.")
     usd: str = Field(description="As the book has it.")
@@ -306,6 +307,7 @@ def _difference(found: Disagreement, used: bool) -> Difference:
     return Difference(
         provider=found.provider,
         model=found.model,
+        other_model=found.second_model,
         token_class=found.token_class,
         above=found.above,
         usd=shown(found.token_class, found.first),
