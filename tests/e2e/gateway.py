@@ -83,6 +83,8 @@ class Attempt(msgspec.Struct, frozen=True):
     cache_write_tokens: int | None = None
     upstream_request_id: str | None = None
     fault_kind: str | None = None
+    price_id: str | None = None
+    cost: str | None = None
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -99,6 +101,11 @@ class Call(msgspec.Struct, frozen=True):
     endpoint_id: str | None = None
     experiment_id: str | int | None = None
     fault_kind: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost: str | None = None
+    unpriced_attempts: int | None = None
+    estimated_attempts: int | None = None
 
 
 class Gateway:
@@ -287,11 +294,19 @@ class Gateway:
         self, name: str, base: str, provider: str = "openai", model_name: str = "gpt-replay", wait: bool = True, **more: Any
     ) -> dict[str, Any]:
         """A secret, a model definition and an endpoint of that name; returns the endpoint once every worker knows it."""
+        self.price()
         definition = self.model(f"{name}-model", self.secret(f"{name}-secret", base, provider), provider, model_name)
         endpoint = self.create_endpoint(name, definition, **more)
         if wait:
             self.known(name)
         return endpoint
+
+    def price(self) -> None:
+        """One of the upstream's models is for sale, so that what is tested has known prices and unknown ones."""
+        rates = {"input": {"usd": "1.25"}, "cache_read": {"usd": "0.125"}, "output": {"usd": "10"}}
+        there = self.rest.get("/api/v1/prices/overrides")["overrides"]
+        if not any(override["name"] == "replay" for override in there):
+            self.rest.post("/api/v1/prices/overrides", name="replay", model="gpt-replay", rates=rates)
 
     def known(self, name: str) -> None:
         """Returns when every worker knows an endpoint: each look is a new connection, which any of them may take."""
@@ -326,6 +341,10 @@ class Gateway:
 
     def calls(self) -> list[Call]:
         return [msgspec.convert(row, Call) for row in self.pages("/api/v1/calls", "calls", max_results=500)]
+
+    def usage(self) -> dict[str, Any]:
+        """What all calls come to, by the sums that are kept beside them."""
+        return self.rest.get("/api/v1/usage", since="1970-01-02")["total"]["measures"]
 
     def call_row(self, call_id: str, seconds: float = 5) -> Call:
         """The ledger row of one call, once it is drained."""

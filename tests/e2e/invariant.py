@@ -1,12 +1,13 @@
-"""The one invariant, checked from outside after every run: four books say the same, call by call.
+"""The one invariant, checked from outside after every run: five books say the same, the first four of them call by call.
 
-The upstream's (what it served), the ledger's (calls and attempts), the traces', and the clients'. Nothing is lost,
+The upstream's (what it served), the ledger's (calls and attempts), the traces', the clients', and usage. Nothing is lost,
 nothing is doubled, nothing is in progress, no journal has a gap. Calls are matched by their mark, which the client gives to the
 upstream in the message and to the gateway as its caller's name, and by the call id that the gateway gave to the client.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
@@ -36,6 +37,7 @@ class Books(msgspec.Struct):
     completeness: dict[str, Any]
     traces: list[dict[str, Any]]
     seen: Sequence[Seen]
+    usage: dict[str, Any]  # of all calls
 
 
 class Violation(AssertionError):
@@ -56,8 +58,8 @@ def check(
     served = [row for upstream in upstreams for row in upstream.served()]
     calls = gateway.calls()
     experiments = sorted({str(call.experiment_id) for call in calls if call.experiment_id is not None})
-    books = Books(served, calls, gateway.completeness(), gateway.traces(*experiments), seen)
-    faults = [*journals(books), *ledger(books, killed), *chains(books), *clients(books, killed), *traces(books)]
+    books = Books(served, calls, gateway.completeness(), gateway.traces(*experiments), seen, gateway.usage())
+    faults = [*journals(books), *ledger(books, killed), *chains(books), *clients(books, killed), *traces(books), *bill(books)]
     if faults:
         shown = "\n".join(f"  {fault}" for fault in faults[:40])
         raise Violation(f"{len(faults)} violation(s), {len(served)} served, {len(calls)} calls, {len(seen)} seen:\n{shown}")
@@ -243,6 +245,52 @@ def traces(books: Books) -> Iterable[str]:
             counts = [n for n in (getattr(attempt, column) for attempt in facts) if n is not None]
             if tokens.get(field) != (sum(counts) if counts else None):
                 yield f"{field}: {what}"
+
+
+def bill(books: Books) -> Iterable[str]:
+    """Each call comes to what its attempts do, its trace says so, and usage is the sum of them all."""
+    infos = {info["trace_id"]: info.get("trace_metadata", {}) for info in books.traces}
+    for call in books.calls:
+        what = f"{call}"
+        for field, unknown in (("input_tokens", None), ("output_tokens", None), ("cost", None)):
+            known = [value for attempt in call.attempts if (value := getattr(attempt, field)) is not None]
+            if _number(getattr(call, field)) != (sum(map(Decimal, known)) if known else unknown):
+                yield f"the call's {field} is not the sum of its attempts': {what}"
+        tokens = [attempt for attempt in call.attempts if (attempt.input_tokens, attempt.output_tokens) != (None, None)]
+        unpriced = sum(attempt.cost is None for attempt in tokens)
+        if call.unpriced_attempts != unpriced or any(attempt.cost is not None for attempt in call.attempts if attempt not in tokens):
+            yield f"unpriced attempts: {what}"
+        if call.estimated_attempts != sum(attempt.provenance == "estimated" for attempt in tokens):
+            yield f"estimated attempts: {what}"
+        metadata = infos.get(trace_id(call))
+        if metadata is not None:
+            facts = [attempt.cost for attempt in call.attempts if attempt.cost and attempt.provenance != "estimated"]
+            guesses = [attempt.cost for attempt in call.attempts if attempt.cost and attempt.provenance == "estimated"]
+            for key, costs in (("mlflow.trace.cost", facts), ("spangate.cost.estimated", guesses)):
+                if _dollars(metadata.get(key)) != (sum(map(Decimal, costs)) if costs else None):
+                    yield f"{key} is {metadata.get(key)}: {what}"
+            if metadata.get("spangate.cost.unpriced", "0") != str(unpriced):
+                yield f"spangate.cost.unpriced is {metadata.get('spangate.cost.unpriced')}: {what}"
+    sums = {
+        "calls": len(books.calls),
+        "attempts": sum(len(call.attempts) for call in books.calls),
+        **{
+            field: sum(_number(getattr(call, field)) or 0 for call in books.calls)
+            for field in ("input_tokens", "output_tokens", "cost", "unpriced_attempts", "estimated_attempts")
+        },
+    }
+    for field, expected in sums.items():
+        if (_number(books.usage[field]) or 0) != expected:
+            yield f"usage has {books.usage[field]} {field}, the calls come to {expected}"
+
+
+def _number(said: str | int | None) -> Decimal | None:
+    return None if said is None else Decimal(said)
+
+
+def _dollars(cost: str | None) -> Decimal | None:
+    """MLflow's floats are exact to a picodollar up to some thousand dollars."""
+    return None if cost is None else Decimal(round(msgspec.json.decode(cost)["total_cost"] * 10**12)) / 10**12
 
 
 def expected_tokens(call: str, **knobs: object) -> tuple[int, int]:

@@ -10,27 +10,31 @@ from tests.upstream.server import Served
 
 from .client import Seen
 from .gateway import Attempt, Call
-from .invariant import Books, chains, clients, journals, ledger, trace_id, traces
+from .invariant import Books, bill, chains, clients, journals, ledger, trace_id, traces
 
 CALL_ID = "01a20322-2280-70ba-90b4-e54cf7acd787"
 
 
 def books() -> Books:
     served = Served(1, "a", "openai.chat", "m", True, 200, 11, 7, 0.0, reported=True, events=5, outcome="whole", request_id="req_1")
-    attempt = Attempt(1, "ok", "openai", "m", "reported", 200, 11, 7, upstream_request_id="req_1")
-    call = Call(CALL_ID, "ok", "openai.chat", True, [attempt], 200, "a", "chat", "e-1", "3")
+    attempt = Attempt(1, "ok", "openai", "m", "reported", 200, 11, 7, upstream_request_id="req_1", price_id="p-1", cost="0.0000025")
+    sums = {"input_tokens": 11, "output_tokens": 7, "cost": "0.0000025", "unpriced_attempts": 0, "estimated_attempts": 0}
+    call = Call(CALL_ID, "ok", "openai.chat", True, [attempt], 200, "a", "chat", "e-1", "3", **sums)  # type: ignore[arg-type]
     process = {"process_id": "p", "gaps": [], "duplicates": 0, "records": 2, "last_seq": 2, "open_calls": 0}
     info = {
         "trace_id": trace_id(call),
         "state": "OK",
-        "trace_metadata": {"mlflow.trace.tokenUsage": '{"input_tokens": 11, "output_tokens": 7, "total_tokens": 18}'},
+        "trace_metadata": {
+            "mlflow.trace.tokenUsage": '{"input_tokens": 11, "output_tokens": 7, "total_tokens": 18}',
+            "mlflow.trace.cost": '{"input_cost": 1.1e-6, "output_cost": 1.4e-6, "total_cost": 2.5e-6}',
+        },
     }
     seen = Seen(id="a", stream=True, status=200, call_id=CALL_ID, trace_id=trace_id(call), whole=True, input=11, output=7)
-    return Books([served], [call], {"processes": [process]}, [info], [seen])
+    return Books([served], [call], {"processes": [process]}, [info], [seen], {"calls": 1, "attempts": 1, **sums})
 
 
 def faults(kept: Books, killed: bool = False) -> list[str]:
-    return [*journals(kept), *ledger(kept, killed), *chains(kept), *clients(kept, killed), *traces(kept)]
+    return [*journals(kept), *ledger(kept, killed), *chains(kept), *clients(kept, killed), *traces(kept), *bill(kept)]
 
 
 def test_true_books_have_no_fault() -> None:
@@ -50,11 +54,20 @@ def attempts(kept: Books, *statuses: str) -> None:
     (last,) = kept.calls[0].attempts
     more = [
         msgspec.structs.replace(
-            last, attempt_no=no, status=status, input_tokens=None, output_tokens=None, upstream_request_id=None, provenance="unknown"
+            last,
+            attempt_no=no,
+            status=status,
+            input_tokens=None,
+            output_tokens=None,
+            upstream_request_id=None,
+            provenance="unknown",
+            price_id=None,
+            cost=None,
         )
         for no, status in enumerate(statuses, 1)
     ]
     call(kept, attempts=[*more, msgspec.structs.replace(last, attempt_no=len(more) + 1)])
+    kept.usage["attempts"] += len(more)
 
 
 def test_true_books_may_have_attempts_that_failed() -> None:
@@ -95,6 +108,23 @@ WAYS: dict[str, Callable[[Books], Any]] = {
     "a gap": lambda kept: kept.completeness["processes"][0].update(gaps=[{"first_seq": 1, "last_seq": 1}]),
     "a record is missing": lambda kept: kept.completeness["processes"][0].update(last_seq=3),
     "a record came twice": lambda kept: kept.completeness["processes"][0].update(duplicates=1),
+    "an attempt has another cost": lambda kept: attempt(kept, cost="0.0000024"),
+    "a price is lost": lambda kept: attempt(kept, cost=None),
+    "a call has another cost": lambda kept: call(kept, cost="0.0000024"),
+    "a call has no cost": lambda kept: call(kept, cost=None),
+    "a call has other tokens": lambda kept: call(kept, output_tokens=8),
+    "a call says that something is unpriced": lambda kept: call(kept, unpriced_attempts=1),
+    "a call was never accounted for": lambda kept: call(kept, unpriced_attempts=None),
+    "a call says that something is estimated": lambda kept: call(kept, estimated_attempts=1),
+    "a trace with another cost": lambda kept: kept.traces[0]["trace_metadata"].update({"mlflow.trace.cost": '{"total_cost": 2.4e-6}'}),
+    "a trace without its cost": lambda kept: kept.traces[0]["trace_metadata"].pop("mlflow.trace.cost"),
+    "a trace with a guess": lambda kept: kept.traces[0]["trace_metadata"].update({"spangate.cost.estimated": '{"total_cost": 1e-6}'}),
+    "a trace says that something is unpriced": lambda kept: kept.traces[0]["trace_metadata"].update({"spangate.cost.unpriced": "1"}),
+    "usage has a call too many": lambda kept: kept.usage.update(calls=2),
+    "usage has other tokens": lambda kept: kept.usage.update(input_tokens=10),
+    "usage has another cost": lambda kept: kept.usage.update(cost="0.0000024"),
+    "usage has no cost": lambda kept: kept.usage.update(cost=None),
+    "usage says that something is unpriced": lambda kept: kept.usage.update(unpriced_attempts=1),
     "a call is open": lambda kept: kept.completeness["processes"][0].update(open_calls=1),
 }
 
@@ -110,8 +140,10 @@ def test_a_call_that_was_killed_is_unknown_once() -> None:
     kept = books()
     kept.served[0].outcome = "client_gone"
     kept.served[0].reported = False
-    attempt(kept, status="unknown", provenance="unknown", input_tokens=None, output_tokens=None, upstream_request_id=None)
-    call(kept, status="unknown", http_status=None)
+    nothing = {"input_tokens": None, "output_tokens": None, "cost": None}
+    attempt(kept, status="unknown", provenance="unknown", upstream_request_id=None, **nothing)
+    call(kept, status="unknown", http_status=None, **nothing)
+    kept.usage.update(input_tokens=0, output_tokens=0, cost="0")
     kept.seen[0].whole, kept.seen[0].status = False, None
     kept.traces[0].update(state="ERROR", trace_metadata={})
     assert faults(kept, killed=True) == []
@@ -119,6 +151,7 @@ def test_a_call_that_was_killed_is_unknown_once() -> None:
     lost = kept.calls[0].attempts[0]
     failed = msgspec.structs.replace(lost, status="provider_gone")
     call(kept, attempts=[failed, msgspec.structs.replace(lost, attempt_no=2)])
+    kept.usage["attempts"] += 1
     assert not faults(kept, killed=True), "a second open attempt that the provider never saw is no fault"
     kept.served.append(msgspec.structs.replace(kept.served[0], request_id="req_2"))
     assert faults(kept, killed=True) == []

@@ -97,6 +97,37 @@ def test_search_traces_shows_the_call_within_two_seconds(gateway: Gateway, chat:
 
 
 @pytest.mark.usefixtures("tracking")
+def test_what_a_call_cost_is_in_its_trace_and_another_price_shows_at_once(gateway: Gateway, chat: openai.OpenAI, call: str) -> None:
+    chat.chat.completions.create(model="chat", messages=say(call))
+    found = {"locations": [experiment(gateway, "chat")], "filter_string": f"metadata.`mlflow.gateway.caller` = '{call}'"}
+    (trace,) = until(lambda: mlflow.search_traces(**found, return_type="list"), 5, "the trace")
+    row = gateway.call_row(trace.info.trace_metadata["spangate.call_id"])
+
+    def shown(trace: Any) -> tuple[Any, Any]:
+        return trace.info.cost, trace.data.spans[1].get_attribute("mlflow.llm.cost")
+
+    given_in, given_out = expected_tokens(call)
+    cost = {"input_cost": given_in * 1.25 / 1e6, "output_cost": given_out * 10 / 1e6}
+    cost["total_cost"] = float(row.cost or 0)
+    assert cost["total_cost"] == pytest.approx(cost["input_cost"] + cost["output_cost"], rel=1e-12)
+    assert shown(trace) == (cost, cost) == shown(mlflow.get_trace(trace.info.trace_id))
+    assert trace.data.spans[1].get_attribute("spangate.price_id") == row.attempts[0].price_id
+
+    dearer = gateway.rest.post(
+        "/api/v1/prices/overrides", name=call, endpoint_id=row.endpoint_id, rates={"output": {"usd": "1000"}, "input": {"usd": "0"}}
+    )
+    try:
+        done = gateway.rest.post("/api/v1/reprice", since="2020-01")
+        assert done["changed_calls"] > 0
+        again = {"input_cost": 0.0, "output_cost": given_out / 1e3, "total_cost": given_out / 1e3}
+        assert shown(mlflow.get_trace(trace.info.trace_id)) == (again, again)
+    finally:
+        gateway.rest.call("DELETE", f"/api/v1/prices/overrides/{dearer['override_id']}")
+        gateway.rest.post("/api/v1/reprice", since="2020-01")
+    assert shown(mlflow.get_trace(trace.info.trace_id)) == (cost, cost)
+
+
+@pytest.mark.usefixtures("tracking")
 def test_an_error_is_in_the_trace_with_what_the_provider_said(gateway: Gateway, chat: openai.OpenAI, call: str) -> None:
     with pytest.raises(openai.RateLimitError):
         chat.chat.completions.create(model="chat", messages=say(call, status=429, retry_after="9"))
