@@ -25,9 +25,10 @@ Sums = Counter[str]  # dollars too, as a Decimal
 
 
 def chat(gateway: Gateway, key: str, endpoint: str, call: str, **knobs: object) -> None:
-    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=key, max_retries=0, timeout=30, default_headers={CALLER: call}) as client:
-        with contextlib.suppress(openai.BadRequestError, openai.NotFoundError):  # in the ledger as well
-            client.chat.completions.create(model=endpoint, messages=[{"role": "user", "content": mark(call, **knobs)}])
+    """One call; also one that is refused is in the ledger."""
+    client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=key, max_retries=0, timeout=30, default_headers={CALLER: call})
+    with client, contextlib.suppress(openai.BadRequestError, openai.NotFoundError):
+        client.chat.completions.create(model=endpoint, messages=[{"role": "user", "content": mark(call, **knobs)}])
 
 
 def added_up(calls: list[dict[str, Any]], noun: str) -> dict[str, Sums]:

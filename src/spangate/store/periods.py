@@ -97,13 +97,23 @@ def starts(since: int, until: int, step: Step, zone: tzinfo) -> list[int]:
 
 
 def before(since: int, until: int, zone: tzinfo) -> tuple[int, int]:
-    """The range before a range: as many months if it is whole months, as many days if it is whole days, else as many ms."""
-    first, end = _local(since, zone), _local(until, zone)
-    if beginning(since, Step.month, zone) == since and beginning(until, Step.month, zone) == until:
-        months = (end.year - first.year) * 12 + end.month - first.month
+    """The range that a range is compared with, by the zone's calendar.
+
+    Whole months: as many before them. A month until some time of a day: as much of the month before. What begins with a day: as many
+    days before, to the same time of the day. Else: as long a time, in whole quarters of an hour.
+    """
+    first, end = (_local(ms, zone).replace(tzinfo=None) for ms in (since, until))
+    month = beginning(since, Step.month, zone) == since
+    if month and (months := (end.year - first.year) * 12 + end.month - first.month) and beginning(until, Step.month, zone) == until:
         return _ms(_at(_months_on(first.date(), -months), zone)), since
-    if beginning(since, Step.day, zone) == since and beginning(until, Step.day, zone) == until:
-        return _ms(_at(first.date() - (end.date() - first.date()), zone)), since
+    if month and beginning(until, Step.day, zone) != until < _ms(_at(_months_on(first.date(), 1), zone)):
+        earlier = _months_on(first.date(), -1)
+        ends = datetime.datetime.combine(earlier, datetime.time()) + (end - first)
+        return _ms(_at(earlier, zone)), min(since, _ms(ends.replace(tzinfo=zone)))
+    if beginning(since, Step.day, zone) == since:
+        days = datetime.timedelta(days=-((first - end) // datetime.timedelta(days=1)))
+        return _ms(_at(first.date() - days, zone)), min(since, _ms((end - days).replace(tzinfo=zone)))
+    since, until = rounded_out(since, until)
     return max(EARLIEST, since - (until - since)), since
 
 

@@ -122,7 +122,7 @@ class Row(Struct, frozen=True, kw_only=True):
 class Usage(Struct, frozen=True, kw_only=True):
     since: int  # what was counted, in ms
     until: int
-    previous_since: int | None  # what it is compared with; it ends at `since`
+    previous: tuple[int, int] | None  # what it is compared with, since and until
     total: Row
     rows: tuple[Row, ...]  # by period, then in the question's order
 
@@ -141,7 +141,7 @@ def usage(connection: Connection, question: Question) -> Usage:
     """Raises Invalid for what cannot be asked, or would bring more than anyone could read."""
     _check(question)
     since, until = rounded_out(question.since, question.until)
-    past = before(since, until, question.zone) if question.compare else None
+    past = rounded_out(*before(question.since, question.until, question.zone)) if question.compare else None
     now = _read(connection, question, _Window(since, until, None, question.zone))
     then = {} if past is None else _read(connection, question, _Window(*past, None, question.zone))
     total, total_then = _sum(now.values()), _sum(then.values())
@@ -172,7 +172,7 @@ def usage(connection: Connection, question: Question) -> Usage:
     return Usage(
         since=since,
         until=until,
-        previous_since=None if past is None else past[0],
+        previous=past,
         total=row(0, until, (), total, total_then),
         rows=tuple(
             row(index, ends[index], group, now.get((index, group)), then.get((index, group)))

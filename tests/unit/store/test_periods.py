@@ -121,18 +121,25 @@ def test_a_range_is_rounded_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("since", "until", "zone", "earlier"),
+    ("since", "until", "zone", "begins", "ends"),
     [
-        ("2026-03-01", "2026-04-01", BERLIN, "2026-02-01"),
-        ("2026-01-01", "2026-04-01", BERLIN, "2025-10-01"),
-        ("2026-03-29", "2026-03-30", BERLIN, "2026-03-28"),  # 23 hours, and the 24 before them
-        ("2026-11-05", "2026-11-12", UTC, "2026-10-29"),
-        ("2026-11-05T06:00", "2026-11-05T08:00", UTC, "2026-11-05T04:00"),
+        ("2026-03-01", "2026-04-01", BERLIN, "2026-02-01", "2026-03-01"),
+        ("2026-01-01", "2026-04-01", BERLIN, "2025-10-01", "2026-01-01"),
+        ("2026-11-01", "2026-11-22T19:15", UTC, "2026-10-01", "2026-10-22T19:15"),  # a month so far
+        ("2026-03-01", "2026-03-30T12:00", BERLIN, "2026-02-01", "2026-03-01"),  # February had no more days
+        ("2026-04-01", "2026-04-10T12:00", BERLIN, "2026-03-01", "2026-03-10T12:00"),
+        ("2026-03-29", "2026-03-30", BERLIN, "2026-03-28", "2026-03-29"),  # 23 hours, and the 24 before them
+        ("2026-11-05", "2026-11-12", UTC, "2026-10-29", "2026-11-05"),
+        ("2026-11-01", "2026-11-08", UTC, "2026-10-25", "2026-11-01"),
+        ("2026-10-21", "2026-10-27T08:00", BERLIN, "2026-10-14", "2026-10-20T08:00"),  # with today, until now
+        ("2026-11-01", "2026-12-03T08:00", UTC, "2026-09-29", "2026-10-31T08:00"),
+        ("2026-11-05T06:00", "2026-11-05T08:00", UTC, "2026-11-05T04:00", "2026-11-05T06:00"),
+        ("2026-11-05T06:07", "2026-11-05T06:08", UTC, "2026-11-05T05:45", "2026-11-05T06:00"),
     ],
 )
-def test_a_range_is_compared_with_as_many_months_or_days_or_as_long_a_time(since: str, until: str, zone: object, earlier: str) -> None:
-    begun, end = periods.moment(since, zone), periods.moment(until, zone)  # type: ignore[arg-type]
-    assert periods.before(begun, end, zone) == (periods.moment(earlier, zone), begun)  # type: ignore[arg-type]
+def test_a_range_is_compared_with_the_one_before_by_the_calendar(since: str, until: str, zone: object, begins: str, ends: str) -> None:
+    asked, expected = ([periods.moment(said, zone) for said in pair] for pair in ((since, until), (begins, ends)))  # type: ignore[arg-type]
+    assert list(periods.before(*asked, zone)) == expected  # type: ignore[arg-type]
 
 
 def test_a_range_has_a_part_for_each_offset_of_the_clocks() -> None:

@@ -262,7 +262,7 @@ def test_a_comparison_tells_of_the_period_before_also_where_nothing_is_left(data
         ],
     )
     found = asked(database, groups=("team",), compare=True)
-    assert found.previous_since == NOVEMBER - DAY
+    assert found.previous == (NOVEMBER - DAY, NOVEMBER)
     assert [(row.group, row.measures.calls, row.previous and row.previous.calls) for row in found.rows] == [
         (("search",), 4, 1),
         (("gone",), 0, 1),
@@ -270,7 +270,7 @@ def test_a_comparison_tells_of_the_period_before_also_where_nothing_is_left(data
     assert found.total.previous is not None
     assert (found.total.measures.cost_pico, found.total.previous.cost_pico) == (5, 9)
     month = asked(database, until=NOVEMBER + 30 * DAY, compare=True, step=Step.month)
-    assert month.previous_since == NOVEMBER - 31 * DAY
+    assert month.previous == (NOVEMBER - 31 * DAY, NOVEMBER)
     assert month.rows[0].previous is not None
     assert month.rows[0].previous.cost_pico == 20
     days = asked(database, since=NOVEMBER, until=NOVEMBER + 2 * DAY, compare=True, step=Step.day, groups=("team",))

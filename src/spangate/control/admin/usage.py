@@ -130,7 +130,9 @@ def mount(app: FastAPI, desk: Desk) -> None:
         ] = None,
         order: Annotated[Literal["cost", "tokens", "calls", "errors"], Query(description="Of groups: the most first.")] = "cost",
         top: Annotated[int | None, Query(description="So many groups by name, and the rest as one.", ge=1, le=store.TOP)] = None,
-        compare: Annotated[bool, Query(description="With the period before: as many months or days, or as long a time.")] = False,
+        compare: Annotated[
+            bool, Query(description="With as many months or days before it, a month so far with as much of the month before.")
+        ] = False,
         percentiles: Annotated[bool, Query(description="With latency and time to the first token; takes longer.")] = False,
         format: Annotated[Literal["json", "csv"] | None, Query(description="Default: what Accept says.")] = None,
     ) -> Response:
@@ -179,7 +181,7 @@ def _local(ms: int, zone: datetime.tzinfo) -> datetime.datetime:
 
 
 def _shown(question: store.Question, found: store.Usage) -> Usage:
-    past = None if found.previous_since is None else (found.previous_since, found.since)
+    past = found.previous
     return Usage(
         since=_local(found.since, question.zone),
         until=_local(found.until, question.zone),
