@@ -20,14 +20,16 @@ from ..store.engine import Database
 from ..store.faults import AlreadyExists
 from ..store.retention import DAY, Kind, Periods
 
-LEAST, MOST = 20, 500  # rows of one transaction
+LEAST, MOST = 50, 500  # rows of one transaction; with fewer most of its time is the commit's
 LONG = 0.010  # s that one may hold the writer of SQLite, of which there is one
 REST = 4.0  # rests for so many times as long as the chunk took: a fifth of one core's time is the most that sweeping takes
-REST_BUSY = 50.0  # while the drain is behind
-LONGEST_REST = 1.0  # s
+REST_BUSY = 16.0  # while the drain is behind
+LONGEST_REST = 0.5  # s
 ROUND = 60_000  # ms between two looks for what has come of age
 AFRESH = DAY  # from the first row on again once a day: a journal that was drained late may have brought older ones
 LEASE = 60_000  # ms; a host that died in its sweep keeps the others from it for no longer
+
+Write = Callable[[], AbstractContextManager[Connection]]  # one transaction
 
 _DELETE: dict[Kind, Callable[[Connection, Sequence[str]], int]] = {
     Kind.content: deletion.content,
@@ -55,9 +57,11 @@ class Pace:
         self.took = 0.0  # s
         self._clock = clock
 
-    def step(self, work: Callable[[], int]) -> int:
-        began = self._clock()
-        done = work()
+    def step(self, write: Write, work: Callable[[Connection], int]) -> int:
+        """One transaction; what it waits for its turn does not count."""
+        with write() as connection:
+            began = self._clock()
+            done = work(connection)
         self.took = self._clock() - began
         if self.took > LONG:
             self.rows = max(LEAST, self.rows // 2)
@@ -145,17 +149,13 @@ class Sweeper:
         if due and not self._leading(now):
             return False
         if due:
-            self._deleted[kind] += self._pace.step(lambda: self._delete(kind, due))
+            self._deleted[kind] += self._pace.step(self._database.write, lambda connection: _DELETE[kind](connection, due))
         if page.rows:
             self._past[key] = page.rows[-1][0]
         if not page.full:
             assert self._round is not None
             self._turn = next(self._round, None)
         return True
-
-    def _delete(self, kind: Kind, due: Sequence[str]) -> int:
-        with self._database.write() as connection:
-            return _DELETE[kind](connection, due)
 
     def _leading(self, now: int) -> bool:
         """Whether it is us who sweep, of all hosts on this database."""
@@ -181,7 +181,7 @@ class Sweeper:
 
 def delete(
     read: Callable[[], AbstractContextManager[Connection]],
-    write: Callable[[], AbstractContextManager[Connection]],
+    write: Write,
     criteria: Criteria,
     *,
     most: int | None = None,
@@ -200,12 +200,7 @@ def delete(
             ids = deletion.found(connection, criteria, limit) if limit > 0 else []
         if not ids:
             return gone, True
-        gone += pace.step(partial(_without, write, ids))
+        gone += pace.step(write, partial(deletion.trace, trace_ids=ids))
         if clock() > deadline:
             return gone, False
         sleep(min(pace.took, LONGEST_REST))  # so that the drain has its turn
-
-
-def _without(write: Callable[[], AbstractContextManager[Connection]], trace_ids: Sequence[str]) -> int:
-    with write() as connection:
-        return deletion.trace(connection, trace_ids)
