@@ -39,22 +39,25 @@ def test_flags_win_over_environment_over_file_over_default(tmp_path: Path, monke
 def test_every_setting_can_be_said_in_a_file(tmp_path: Path) -> None:
     said = {
         "host": '"0.0.0.0"', "port": "1", "data_dir": f'"{tmp_path}"', "db": '"postgresql://u@h/d"', "workers": "2", "config": '"/c.toml"',
-        "admin_key": '"0123456789abcdef"', "kek": f'"{KEK}"', "pepper": f'"{KEK}"', "strict": "true", "allow_private_upstreams": "true", "grace": "1.5",
-        "body_limit": '"2MiB"', "content_limit": "0", "connect_timeout": "1", "first_byte_timeout": "2", "idle_timeout": "3",
+        "admin_key": '"0123456789abcdef"', "kek": f'"{KEK}"', "pepper": f'"{KEK}"', "strict": "true", "grace": "1.5",
+        "allow_private_upstreams": "true", "body_limit": '"2MiB"', "content_limit": "0", "connect_timeout": "1",
+        "first_byte_timeout": "2", "idle_timeout": "3",
         "total_timeout": "4", "fsync_interval": "0.5", "log_level": '"debug"', "log_format": '"json"', "access_log": "false",
         "retire_grace": "60", "allowed_hosts": '"a.example"', "max_connections": "9", "head_timeout": "5", "body_idle_timeout": "6",
         "write_timeout": "7", "drain_seconds": "8", "drain_tokens": "9",
-        "journal_reserve": "0", "disk_low": '"1MiB"',
+        "journal_reserve": "0", "disk_low": '"1MiB"', "tokenizer": "false", "prices_refresh_hours": "12", "prices_url": '"https://p.example"',
     }  # fmt: skip
     assert said.keys() == Settings.model_fields.keys()
     file = tmp_path / "all.toml"
     file.write_text("".join(f"{name} = {value}\n" for name, value in said.items()))
     assert load({"config": file}) == Settings(
         host="0.0.0.0", port=1, data_dir=tmp_path, db="postgresql://u@h/d", workers=2, config=file, admin_key="0123456789abcdef",
-        kek=KEK, pepper=KEK, strict=True, allow_private_upstreams=True, grace=1.5, body_limit=2 * 1024**2, content_limit=0, connect_timeout=1,
-        first_byte_timeout=2, idle_timeout=3, total_timeout=4, fsync_interval=0.5, log_level="debug", log_format="json", access_log=False,
+        kek=KEK, pepper=KEK, strict=True, allow_private_upstreams=True, grace=1.5, body_limit=2 * 1024**2, content_limit=0,
+        connect_timeout=1, first_byte_timeout=2, idle_timeout=3,
+        total_timeout=4, fsync_interval=0.5, log_level="debug", log_format="json", access_log=False,
         retire_grace=60, allowed_hosts="a.example", max_connections=9, head_timeout=5, body_idle_timeout=6, write_timeout=7,
-        drain_seconds=8, drain_tokens=9, journal_reserve=0, disk_low=1024**2,
+        drain_seconds=8, drain_tokens=9, journal_reserve=0, disk_low=1024**2, tokenizer=False,
+        prices_refresh_hours=12, prices_url="https://p.example",
     )  # type: ignore[arg-type]  # fmt: skip
 
 

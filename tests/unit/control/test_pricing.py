@@ -1,5 +1,7 @@
 import json
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +199,27 @@ def test_only_https_is_asked(pricing: Pricing, site: Site, url: str) -> None:
 def test_http_is_asked_where_private_addresses_are_allowed(database: Database, site: Site) -> None:
     pricing = Pricing(database, url="http://10.0.0.1/x", hours=0, allow_private=True, now=lambda: NOW, transport=httpx.MockTransport(site))
     assert len(pricing.fetch().added) == 1
+
+
+def test_a_real_site_is_read_in_pieces_and_not_for_ever(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(listed(*((f"m{n}", 1.0) for n in range(2000))))
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/list.json"
+        pricing = Pricing(database, url=url, hours=0, allow_private=True, now=lambda: NOW)
+        assert len(pricing.fetch().added) == 2000
+        monkeypatch.setattr(module, "PATIENCE", -1.0)
+        with pytest.raises(Unavailable, match="had not sent its prices"):
+            pricing.fetch()
+        server.shutdown()
 
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1/x", "https://[::1]/x", "https://10.1.2.3/x", "https://localhost/x"])
