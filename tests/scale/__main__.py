@@ -1,0 +1,14 @@
+"""`make scale`: the full size, and its times. `python -m tests.scale [pytest arguments]`; SCALE_CALLS=… is another size, without limits."""
+
+import os
+import sys
+
+import pytest
+
+if __name__ == "__main__":
+    os.environ.setdefault("SCALE_CALLS", "1000000")
+    os.environ.setdefault("SCALE_LIMITS", "1" if os.environ["SCALE_CALLS"] == "1000000" else "")
+    os.environ.setdefault("SCALE_RUNS", "9")
+    os.environ.setdefault("SCALE_LOAD", "4000")
+    os.environ.setdefault("SCALE_WINDOWS", "3")
+    sys.exit(pytest.main(["tests/scale", "-v", "-s", "-p", "no:randomly", "-o", "timeout=3600", *sys.argv[1:]]))
