@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from spangate.store import resumable as _resumable  # noqa: F401  (Alembic learns of it by its being imported)
+from spangate.store import resumable as _resumable  # noqa: F401  # pyright: ignore[reportUnusedImport]  Alembic learns of it by its import
 from spangate.store.schema import metadata
 
 _given = context.config.attributes
