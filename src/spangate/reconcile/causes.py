@@ -28,8 +28,9 @@ def repeated(case: Case, export: Export) -> None:
     again, cost = dict(case.cell.repeated), case.cell.repeated_cost
     before = _size(case.left) if export.classes else abs(case.money)
     after = _size(minus(case.left, again)) if export.classes else abs(case.money - cost)
+    differs = bool(case.significant()) or abs(case.money) > case.allowed
     # Two calls of one size make two equal rows, unless each row has a name; then it must be that they explain what is off.
-    if export.unique or after < before:
+    if differs and (export.unique or after < before):
         case.repeated(again, cost if export.priced else None, f"the same row again: {_some(case.cell.repeats)}")
 
 
@@ -39,42 +40,53 @@ def boundaries(cases: Sequence[Case], export: Export) -> None:
     for case in cases:
         series.setdefault(case.place[1:], []).append(case)
     for days in series.values():
+        off = [case.left if export.classes else {"": case.money} if abs(case.money) > case.allowed else {} for case in days]
+        allowed = [_allowed(case, export) for case in days]
+        plain = [bool(case.significant()) or not export.classes for case in days]
         start = 0
         while start < len(days):
-            end = _cancelling(days, start, export)
-            if end is None:
+            end = start
+            while end + 1 < len(days) and off[end] and days[end + 1].place[0] - days[end].place[0] == ONE_DAY:
+                end += 1
+            last = _cancelling(off[start : end + 1], allowed[start : end + 1], plain[start : end + 1])
+            if last is None:
                 start += 1
                 continue
-            run = days[start : end + 1]
+            run = days[start : start + last + 1]
             words = f"{run[0].place[0]} to {run[-1].place[0]} agree together: calls were counted on the day before or after"
             for case in run:
                 case.take(Cause.day_boundary, case.left, words, cost=None if export.classes else case.money)
-            start = end + 1
+            start += last + 1
     for case in cases:
         case.left = case.significant()
 
 
-def _cancelling(days: Sequence[Case], start: int, export: Export) -> int | None:
-    """The last of the days from `start` on that come to nothing together; None: they do not."""
+def _cancelling(off: Sequence[Mapping[str, int]], allowed: Sequence[Mapping[str, float]], plain: Sequence[bool]) -> int | None:
+    """The last of these neighbouring days that come to nothing together, from the first on; None: they do not.
+
+    Some of them must be plainly off; of the others, what is within their own tolerance counts too.
+    """
     together: dict[str, int] = {}
+    may: dict[str, float] = {}
     seen = False
-    for at in range(start, len(days)):
-        case = days[at]
-        off = case.left if export.classes else {"": case.money} if abs(case.money) > case.allowed else {}
-        if not off or (at > start and case.place[0] - days[at - 1].place[0] != ONE_DAY):
+    for at, (counts, most) in enumerate(zip(off, allowed, strict=True)):
+        if not counts:
             return None
-        seen |= bool(case.significant()) or not export.classes
-        together = minus(together, {cls: -count for cls, count in off.items()})
-        run = days[start : at + 1]
-        if at > start and seen and not any(abs(count) > _allowed(run, cls, export) for cls, count in together.items()):
+        seen = seen or plain[at]
+        for cls, count in counts.items():
+            together[cls] = together.get(cls, 0) + count
+        for cls, count in most.items():
+            may[cls] = may.get(cls, 0) + count
+        if at and seen and all(abs(count) <= may[cls] for cls, count in together.items()):
             return at
     return None
 
 
-def _allowed(run: Sequence[Case], cls: str, export: Export) -> float:
+def _allowed(case: Case, export: Export) -> dict[str, float]:
     if not export.classes:
-        return run[-1].allowed
-    return run[0].tolerance * sum(max(case.theirs.get(cls, 0), case.cell.ours[cls]) for case in run)
+        return {"": case.allowed}
+    ours = case.cell.ours
+    return {cls: case.tolerance * max(case.theirs.get(cls, 0), ours[cls]) for cls in {*case.theirs, *ours}}
 
 
 def multiplied(case: Case, export: Export) -> None:

@@ -79,7 +79,7 @@ class Cell:
             self.slack += slack
             if line.again:
                 self.repeated_cost += line.cost
-        if line.again and (line.tokens or line.cost) and line.again not in self.repeats:
+        if line.again and (line.tokens or line.cost) and self.repeats[-1:] != [line.again]:  # the lines of a row follow one another
             self.repeats.append(line.again)
         if line.generation is not None and line.requests is not None:
             self.generations.append(line.generation)
@@ -126,7 +126,10 @@ def table(export: Export, ours: Iterable[Booked], *, since: datetime.date, until
     cells: dict[Place, Cell] = {}
 
     def cell(day: datetime.date, model: str | None, key: str) -> Cell:
-        return cells.setdefault((day, NO_MODEL if model is None else called[model], key if keyed else ""), Cell())
+        place = (day, NO_MODEL if model is None else called[model], key if keyed else "")
+        if (found := cells.get(place)) is None:
+            found = cells[place] = Cell()
+        return found
 
     for line in lines:
         cell(line.day, line.model, keys.get(line.key or "", line.key or "")).charge(line, export.slack, export.classes)

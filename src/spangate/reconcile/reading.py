@@ -15,6 +15,7 @@ from ..prices.cost import PICO
 
 MOST_TOKENS = 10**15
 MOST_DOLLARS = 10**9
+MOST_ROWS = 250_000  # of a file; they take some seconds
 LONGEST = 1_000  # characters of a name or an id
 
 
@@ -155,6 +156,7 @@ def table(file: File) -> Iterator[Record]:
     """The rows of a CSV file with a header. Columns are told by name, in any case; those of empty rows are left out."""
     reader = csv.reader(io.StringIO(file.text.removeprefix("\ufeff"), newline=""), strict=True)
     names: Sequence[str] | None = None
+    rows = 0
     while True:
         try:
             cells = next(reader, None)
@@ -170,6 +172,8 @@ def table(file: File) -> Iterator[Record]:
             if len(set(names)) < len(names):
                 raise BadExport(f"{where}: a column is there twice: {', '.join(sorted({n for n in names if names.count(n) > 1}))}")
             continue
+        if (rows := rows + 1) > MOST_ROWS:
+            raise BadExport(f"{where}: more than {MOST_ROWS:,} rows; compare the bill in parts, a week or a day at a time")
         if len(cells) != len(names):
             raise BadExport(f"{where}: {len(cells)} columns, where the header has {len(names)}")
         yield Record(where, {name: cell.strip() for name, cell in zip(names, cells, strict=True)})

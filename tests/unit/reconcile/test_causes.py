@@ -120,6 +120,13 @@ def test_equal_rows_without_a_name_may_be_two_calls() -> None:
     assert "bill.csv, line 3" in said(report)
 
 
+def test_a_row_that_is_there_again_is_no_fault_where_both_sides_agree() -> None:
+    """Even where each row should have a name of its own: the Console writes none for two kinds of calls of one size."""
+    sheet = sheets([claude()])[0]
+    usage, costs = rendered.anthropic_csv([sheet, sheet])
+    assert against([usage, costs], booked([claude(), claude()])).agrees
+
+
 # ---------------------------------------------------------------- estimates, unknown calls, prices
 
 
@@ -132,6 +139,13 @@ def test_an_estimate_explains_no_more_than_it_counts() -> None:
         Cause.missing_here: {"input": 800},
     }
     assert "1 of our 1 calls are estimates (100 tokens)" in said(report)
+
+
+def test_input_that_only_changed_its_class_is_no_error_of_an_estimate() -> None:
+    ours = booked([call(1)], frozenset({1}))
+    (sheet,) = sheets([call(1, input=1_500, cache_read=2_500)])
+    report = against(rendered.openai([sheet]), ours)
+    assert [(finding.cause, finding.tokens) for finding in report.findings] == [(Cause.cache_class, {"input": 500, "cache_read": -500})]
 
 
 def test_calls_whose_tokens_nobody_knows_are_candidates() -> None:

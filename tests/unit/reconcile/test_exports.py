@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from spangate.reconcile import exports
+from spangate.reconcile import exports, reading
 from spangate.reconcile.lines import REQUEST, TOTAL, Line, fold
 from spangate.reconcile.reading import BadExport, File
 
@@ -114,6 +114,12 @@ def test_a_plain_table() -> None:
     assert (export.provider, export.unique, export.slack) == (None, False, 5_000_000_000)
 
 
+def test_a_plain_table_may_name_its_generations() -> None:
+    rows = [{"date": "2026-10-01", "model": "m", "generation_id": name, "cost_usd": "1"} for name in ("a", "b", "a")]
+    export = exports.parse([File("bill.csv", table(rows))])
+    assert (export.unique, [one.again for one in export.lines]) == (True, ["", "", "bill.csv, line 4"])
+
+
 def test_pages_one_after_another_are_one_export() -> None:
     first, second = (rendered.openai([replace(OPENAI, day=DAY0 + datetime.timedelta(days=day))])[0].text for day in (0, 1))
     one = exports.parse([File("both.json", first + "\n" + second)])
@@ -168,6 +174,36 @@ def test_openais_line_items(item: str, model: str | None, cls: str) -> None:
     assert (one.model, one.cls, one.cost) == (model, cls, 60_000_000_000)
 
 
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (
+            page(
+                [{"starting_at": "2026-10-01T00:00:00Z", "results": [{"amount": "12.5", "description": "Web Search", "token_type": None}]}]
+            ),
+            "Web Search",
+        ),
+        (
+            table([{"usage_date_utc": "2026-10-01", "model": "", "token_type": "", "cost_usd": "0.125", "cost_type": "web_search"}]),
+            "web_search",
+        ),
+    ],
+)
+def test_what_anthropic_charges_for_no_token(text: str, what: str) -> None:
+    (one,) = exports.parse([File("cost", text)]).lines
+    assert (one.model, one.cls, one.cost, one.what) == (None, REQUEST, 125_000_000_000, what)
+
+
+def test_results_without_any_usage_say_nothing() -> None:
+    zero = rendered.openai_usage(OPENAI) | {"input_tokens": 0, "input_cached_tokens": 0, "output_tokens": 0, "model": None}
+    free = {"amount": {"value": 0, "currency": "usd"}, "line_item": None}
+    bucket = {"start_time": stamp(DAY0), "end_time": stamp(DAY0) + 86_400, "results": [zero, free, {"amount": None}]}
+    assert exports.parse([File("usage.json", page([bucket]))]).lines == ()
+    nothing = dict.fromkeys(("uncached_input_tokens", "cache_read_input_tokens", "output_tokens"), 0)
+    nothing |= {"cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0}}
+    assert exports.parse([File("usage.json", page([{"starting_at": "2026-10-01", "results": [nothing]}]))]).lines == ()
+
+
 # ---------------------------------------------------------------- what is refused
 
 
@@ -183,6 +219,15 @@ def costs(**changes: object) -> str:
 
 def bill(**changes: object) -> str:
     return table([{"date": "2026-10-01", "model": "m", "input_tokens": 5, "cost_usd": "0.1"} | changes])
+
+
+GENERATION = {"generation_id": "g", "created_at": "2026-10-01", "cost_total": "1", "tokens_prompt": 10, "tokens_completion": 1}
+GENERATION |= {"tokens_cached": 0, "model_permaslug": "m", "api_key_name": ""}
+
+
+def admin(**changes: object) -> str:
+    bucket = json.loads(rendered.anthropic([CLAUDE])[0].text)["data"][0]
+    return page([bucket | {"results": [bucket["results"][0] | changes]}])
 
 
 @pytest.mark.parametrize(
@@ -230,6 +275,19 @@ def bill(**changes: object) -> str:
         (table([{"usage_date_utc": "2026-10-01", "model": "m", "token_type": "thoughts", "cost_usd": "1"}]), "token_type 'thoughts'"),
         (table([{"generation_id": "g", "cost_total": "1"}]), "these columns are missing: created_at, model_permaslug"),
         (table([{"date": "2026-10-01", "model": "m", "requests": 3}]), "neither tokens nor costs"),
+        (admin(uncached_input_tokens=None), "uncached_input_tokens is no number"),
+        (admin(model=None), "group_by[]=model"),
+        (admin(cache_creation=None), "ephemeral_5m_input_tokens is no number: None"),
+        (admin(amount="100", currency="EUR"), "only USD"),
+        (admin(amount="100", currency="USD"), "group_by[]=description"),
+        (admin(amount="100", description="d", token_type="thoughts"), "token_type 'thoughts' is not known"),
+        (bill(cache_write_tokens=1, cache_write_1h_tokens=2), "cache_write_tokens is less than its parts"),
+        (table([GENERATION | {"generation_id": ""}]), "generation_id is empty"),
+        (table([GENERATION | {"tokens_cached": 11}]), "tokens_cached is 11, and the prompt has 10"),
+        ('{"data": [{"date": "2026-10-01", "completion_tokens": 1}]}', "no model is named"),
+        ('date,model\n"2026', "bill.csv"),
+        ("x" * 200_000, "field larger than field limit"),
+        ('{"data": [{"start_time": 1, "results": [{"amount": {"value": 1}, "line_item": 5}]}]}', "line_item is no name"),
         (table([{"start_time": 1, "images": 3}]), "neither input_tokens nor amount_value"),
     ],
 )
@@ -237,6 +295,19 @@ def test_what_is_wrong_is_said_with_its_place(text: str, words: str) -> None:
     with pytest.raises(BadExport) as refused:
         exports.parse([File("bill.csv", text)])
     assert words in refused.value.message
+
+
+def test_a_table_needs_a_day_and_a_model() -> None:
+    with pytest.raises(BadExport, match="the columns date and model are needed"):
+        exports.parse([File("bill.csv", table([{"date": "2026-10-01", "cost_usd": "1"}]))], "csv")
+    with pytest.raises(BadExport, match="the file is empty"):
+        exports.parse([File("bill.csv", "\n\n")], "csv")
+
+
+def test_a_file_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MOST_ROWS", 1)
+    with pytest.raises(BadExport, match="line 3: more than 1 rows"):
+        exports.parse([File("bill.csv", bill() + bill().splitlines()[1])])
 
 
 def test_a_slip_of_the_pen_in_a_column_is_no_column_left_out() -> None:
