@@ -174,14 +174,15 @@ def test_a_path_that_is_too_long_for_a_socket(start: Callable[..., Process], tmp
     assert not address.parent.exists()
 
 
-def test_another_key_encryption_key_is_refused(start: Callable[..., Process]) -> None:
+@pytest.mark.parametrize(("setting", "words"), [("kek", "another key-encryption key"), ("pepper", "another pepper")])
+def test_another_key_at_rest_is_refused(start: Callable[..., Process], setting: str, words: str) -> None:
     first = start().serving()
     first.popen.send_signal(signal.SIGTERM)
     first.popen.wait(PATIENCE)
-    second = start(kek=base64.b64encode(b"x" * 32).decode())
+    second = start(**{setting: base64.b64encode(b"x" * 32).decode()})
     told = second.log()
     assert second.popen.returncode == os.EX_CONFIG
-    assert "another key-encryption key" in told
+    assert words in told
     assert "Traceback" not in told
 
 
