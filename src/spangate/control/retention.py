@@ -20,7 +20,7 @@ from ..store.engine import Database
 from ..store.faults import AlreadyExists
 from ..store.retention import DAY, Kind, Periods
 
-LEAST, MOST = 50, 500  # rows of one transaction; with fewer most of its time is the commit's
+LEAST, MOST = 20, 500  # rows of one transaction; with fewer most of its time is the commit's
 LONG = 0.010  # s that one may hold the writer of SQLite, of which there is one
 REST = 4.0  # rests for so many times as long as the chunk took: a fifth of one core's time is the most that sweeping takes
 REST_BUSY = 16.0  # while the drain is behind

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
-from . import schema
+from . import fulltext, schema
 from .faults import AlreadyExists, Invalid, StoreFault, Unavailable
 
 BUSY = 10.0  # s that a writer waits for another before it says so
@@ -99,6 +99,8 @@ class Database:
         names = ", ".join(schema.metadata.tables)
         match self.dialect:
             case "sqlite":
+                with self.write() as connection:
+                    fulltext.merge(connection)
                 with self._faults(), closing(self._writer.raw_connection()) as connection:
                     connection.cursor().execute("VACUUM")
                 self.forget()
@@ -282,7 +284,8 @@ def _server(url: URL, durable: bool) -> tuple[Engine, Engine]:
         case _:
             reading = writing
     common: dict[str, Any] = {"pool_pre_ping": True, "pool_timeout": BUSY, "hide_parameters": True}
-    writer = create_engine(url, connect_args=writing, pool_size=3, max_overflow=2, **common)
+    # Read committed, PostgreSQL's and SQL Server's own: who has waited for a lock reads what the other wrote, not what was before it.
+    writer = create_engine(url, connect_args=writing, pool_size=3, max_overflow=2, isolation_level="READ COMMITTED", **common)
     reader = create_engine(url, connect_args=reading, pool_size=4, max_overflow=8, **common)
     if url.get_backend_name() == "postgresql":
         # Repeatable read: all queries of one `read()` see the same moment, as they do on SQLite.

@@ -58,6 +58,12 @@ $$
 """
 
 
+def merge(connection: Connection) -> None:
+    """Rewrites SQLite's index without what was deleted of it, which it otherwise drops piece by piece as more is added."""
+    if connection.dialect.name == "sqlite" and _indexed(connection):
+        connection.exec_driver_sql(f"INSERT INTO {_TERMS} ({_TERMS}) VALUES ('optimize')")  # noqa: S608
+
+
 def missing(connection: Connection) -> str | None:
     """What to do where the index should be there and is not; None: it is, or the database has none."""
     match connection.dialect.name:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from . import retention
+from . import fulltext, retention
 from .retention import DAY, Kind, Periods
 from .schema import calls, contents, metadata, traces, usage_rollups
 
@@ -20,6 +20,7 @@ _OF = {
     Kind.trace: (traces, metadata.tables["trace_tags"], metadata.tables["trace_metadata"]),
     Kind.ledger: (calls, metadata.tables["attempts"], metadata.tables["responses"]),
 }
+SEARCH = "trace_search"  # SQLite's index over previews, which is tables of its own; elsewhere it is an index of `traces`
 _ROLLUPS = ("usage_rollups", "usage_dimensions")
 
 
@@ -74,7 +75,7 @@ def measure(connection: Connection, *, now: int) -> Size:
     periods = retention.periods(connection)
     parts = tuple(_part(connection, kind, by_name, periods, now) for kind in Kind)
     per_day = _calls_per_day(connection, now)
-    grown = [by_name[name] for name in _ROLLUPS] + [by_name[table.name] for kind in Kind for table in _OF[kind]]
+    grown = [table for table in tables if table.name in (*_ROLLUPS, SEARCH, *(held.name for kind in Kind for held in _OF[kind]))]
     held = by_name[calls.name].rows
     return Size(
         dialect=connection.dialect.name,
@@ -91,6 +92,8 @@ def measure(connection: Connection, *, now: int) -> Size:
 
 def _part(connection: Connection, kind: Kind, tables: dict[str, Table], periods: Periods, now: int) -> Part:
     held = [tables[table.name] for table in _OF[kind]]
+    if kind is Kind.trace and SEARCH in tables:
+        held.append(tables[SEARCH])
     rows, size = held[0].rows, sum(table.bytes for table in held)
     oldest, newest = retention.span(connection, kind)
     due = retention.due(connection, kind, periods, now)
@@ -129,6 +132,8 @@ def _sqlite(connection: Connection) -> _Known:
         share = page * (pages - free) / (sum(weights.values()) or 1)
         sizes = {name: round(weight * share) for name, weight in weights.items()}
     tables = [Table(name=name, rows=count, bytes=sizes.get(name, 0)) for name, count in rows.items()]
+    if search := sum(sizes.get(name, 0) for name in fulltext.TABLES):
+        tables.append(Table(name=SEARCH, rows=rows[traces.name], bytes=search))
     return page * pages, page * free, tables, not exact
 
 

@@ -39,6 +39,8 @@ def test_says_how_much_of_what_and_since_when(database: Database) -> None:
     assert (trace.oldest, trace.newest) == (ledger.oldest, ledger.newest) == (NOW - 99 * DAY // 10, NOW)
     assert min(content.bytes, trace.bytes, ledger.bytes) > 0
     assert sum(table.bytes for table in size.tables) <= size.bytes
+    search = {table.name: table for table in size.tables}.get(sizes.SEARCH)
+    assert (search is not None and search.rows == 100 and search.bytes > 0) == (database.dialect == "sqlite")
     assert size.rows_estimated == (database.dialect != "sqlite")
     assert [part.due_rows for part in size.parts] == [0, 0, 0]
     with database.write() as connection:
