@@ -55,8 +55,8 @@ def test_each_route_of_mlflow_is_served_or_refused_clearly(http: httpx.Client) -
         *(f"/api/3.0/mlflow/gateway/endpoints/{word}" for word in ("create", "get", "list", "update", "delete", "set-tag", "delete-tag")),
         *(f"/api/3.0/mlflow/gateway/endpoints/bindings/{word}" for word in ("create", "list", "delete")),
         *(f"/api/3.0/mlflow/gateway/endpoints/models/{word}" for word in ("attach", "detach")),
-        *(f"/api/3.0/mlflow/traces/{word}" for word in ("search", "get", "batchGet", "batchGetInfos", "x", "x/tags")),
-        "/api/2.0/mlflow/traces/x/tags",
+        *(f"/api/3.0/mlflow/traces/{word}" for word in ("search", "get", "batchGet", "batchGetInfos", "delete-traces", "x", "x/tags")),
+        *(f"/api/2.0/mlflow/traces/{word}" for word in ("delete-traces", "x/tags")),
     }
 
 
