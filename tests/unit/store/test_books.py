@@ -1,21 +1,24 @@
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import msgspec
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import Connection
 from tests.unit.store.books import books, disagreements
 from tests.unit.store.given import T0, attempt, entry, exchange
-from tests.unit.store.mix import SPREAD, Mix, PriceList
+from tests.unit.store.mix import LOOK, SPREAD, Mix, PriceList
 
 from spangate.exchange import ProcessPosition, Settled
 from spangate.store import accounts, repricing, restating, schema
-from spangate.store.accounts import CostOf
+from spangate.store.accounts import CostOf, Row
 from spangate.store.engine import Database
 from spangate.store.faults import Unavailable
 from spangate.store.repricing import Arrears, Report, reprice
+from spangate.store.restating import Tried
 from spangate.store.writer import LedgerSink
+from spangate.wire.usage import Provenance, Usage
 
 OLD, NEW, NEWEST = PriceList(150_000, ["large", "small"]), PriceList(70_000, ["small", "unheard-of"]), PriceList(9, ["large"])
 DECEMBER = 1_701_388_800_000
@@ -202,6 +205,32 @@ def test_several_hosts_write_the_same_rows_at_once(database: Database) -> None:
         assert books(connection)["calls"].calls == hosts * batches * size
     everything(database, NEW)
     assert costs(database) == expected(database, NEW)
+
+
+def test_what_another_wrote_meanwhile_is_what_is_priced_anew(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The estimate of a response's maker gives way to what a look-up was told, after re-pricing has begun and before it has the call."""
+    if database.dialect == "sqlite":
+        pytest.skip("one writes at a time")
+    told = {"model": "large", "response_id": "resp_1"}
+    maker = attempt(format="openai.responses", model_definition_id="d-1", provenance=Provenance.estimated, **told)
+    look = attempt(format="openai.responses.stored", usage=Usage(input=40, output=9), **told)
+    sink = LedgerSink(database, entry, cost_of=OLD)
+    made, seen = ProcessPosition("p-1", 1, 1, 1), ProcessPosition("p-1", 1, 2, 2)
+    assert sink.keep(None, made, [Settled(seq=1, exchange=exchange(1, attempts=(maker,)))], gaps=[])
+    late = [Settled(seq=2, exchange=exchange(2, request_type=LOOK, attempts=(look,)))]
+    taken = restating.taken
+
+    def taken_late(connection: Connection, call_ids: Collection[str]) -> Iterator[tuple[Row, Tried]]:
+        monkeypatch.setattr(restating, "taken", taken)
+        assert sink.keep(made, seen, late, gaps=[])
+        return taken(connection, call_ids)
+
+    monkeypatch.setattr(restating, "taken", taken_late)
+    everything(database, PriceList(70_000, ["large"]))
+    check(database)
+    with database.read() as connection:
+        totals = books(connection)["calls"]
+    assert (totals.input_tokens, totals.output_tokens, totals.estimated) == (40, 9, 0)
 
 
 def test_what_comes_to_nothing_leaves_no_row(database: Database) -> None:
