@@ -1,7 +1,7 @@
-"""Which rollups a range is read from: each call once, out of the widest buckets that lie in one period of the series.
+"""Which rollups a range is read from: the widest buckets, and what of them lies in another period out of narrower ones.
 
-Whole UTC days are read as days. A period that does not begin with one (a day in Berlin) is read from hours, and what begins between two
-hours (a day in Kolkata, the edges of a range) from quarters of them.
+A day in Berlin begins an hour before UTC's. It is read as UTC's day, with the hour before it and without its last hour: the row of a day
+is counted where the larger part of it lies, and the hour is moved. So a month of days is read from 31 days and 31 hours, not 744 hours.
 """
 
 from bisect import bisect_right
@@ -14,8 +14,18 @@ from msgspec import Struct
 
 from .periods import DAY, HOUR, QUARTER, WEEK, Step, segments
 
+WIDTHS = (DAY, HOUR, QUARTER)
 MONDAY = 3 * DAY  # 1970 began on a Thursday
 SIZES = {Step.quarter: QUARTER, Step.hour: HOUR, Step.day: DAY, Step.week: WEEK}
+
+
+class Moved(Struct, frozen=True, kw_only=True):
+    """The buckets of a piece are a part of wider ones, which are counted in the period before theirs, or in the one after it."""
+
+    width: int  # of the wider ones
+    first: int  # since their beginning
+    last: int
+    back: int  # from the period to that one
 
 
 class Piece(Struct, frozen=True, kw_only=True):
@@ -26,59 +36,90 @@ class Piece(Struct, frozen=True, kw_only=True):
     until: int
     size: int | None = None  # of the periods that it is cut into; None: it lies in one
     shift: int = 0  # what takes a moment to its phase: 0 where a period begins
-    instead: int | None = None  # only where a bucket of this width lies in two periods
+    lead: int = 0  # the period of a bucket is that of the moment so long after its beginning
+    moved: Moved | None = None
 
     def conditions(self, bucket: Any) -> Iterator[Any]:
         """What holds for a bucket of the piece, told of a number or of a column."""
         yield bucket >= self.since
         yield bucket < self.until
-        if _torn(self.width, self.size, self.shift):
-            yield self._phase(bucket) + self.width <= self.size
-        if self.instead is not None:
-            yield self._phase(bucket - bucket % self.instead) + self.instead > self.size
+        if self.moved is not None:
+            within = bucket % self.moved.width
+            yield within >= self.moved.first
+            yield within < self.moved.last
+            if self.size is not None and self.size > self.moved.width:  # most of the wider buckets lie in one period
+                yield self._phase(bucket - within) + self.moved.width > self.size
 
-    def period(self, bucket: Any) -> Any:
-        """When its period began, had the clocks never been changed; None: the piece lies in one."""
-        return None if self.size is None else bucket - self._phase(bucket)
+    def key(self, bucket: Any) -> Any:
+        """What all buckets of a period have in common, told of a number or of a column; None: the piece lies in one."""
+        if self.size is None:
+            return None
+        # One bucket a period: grouped by the column alone, SQLite reads them in the order of its index and sorts nothing.
+        return bucket if self.size == self.width else self._period(bucket + self.lead)
 
-    def index(self, starts: Sequence[int], period: int | None) -> int:
-        """Which of the periods that begin at `starts` that is."""
-        return bisect_right(starts, self.since if period is None else max(period, self.since)) - 1
+    def places(self, starts: Sequence[int], key: int | None) -> Iterator[tuple[int, int]]:
+        """Where its buckets are counted: number of the period, of those that begin at `starts`, and 1, or -1: they are taken out there."""
+        if key is None:
+            yield bisect_right(starts, self.since) - 1, 1
+            return
+        period = self._period(key + self.lead) if self.size == self.width else key
+        yield self._index(starts, period), 1
+        if self.moved is not None:
+            yield self._index(starts, period + self.moved.back), -1
 
-    def _phase(self, bucket: Any) -> Any:
-        return (bucket + self.shift) % self.size
+    def _index(self, starts: Sequence[int], period: int) -> int:
+        # The piece's first period began before it, and where the clocks were changed then, at another moment.
+        return bisect_right(starts, max(period, self.since)) - 1
+
+    def _period(self, moment: Any) -> Any:
+        """When its period began, had the clocks never been changed."""
+        return moment - self._phase(moment)
+
+    def _phase(self, moment: Any) -> Any:
+        return (moment + self.shift) % self.size
 
 
 def pieces(since: int, until: int, starts: Sequence[int], step: Step | None, zone: tzinfo) -> Iterator[Piece]:
     """What adds up to a range of whole quarters of an hour, and to each of its periods."""
     if step is None or step is Step.month:
         for start, end in pairwise((*starts, until)):
-            yield from _pieces(start, end, None, 0)
+            yield from _pieces(start, end, None, 0, WIDTHS)
         return
+    size = SIZES[step]
     for start, end, offset in segments(since, until, zone):
         shift = offset + -offset % QUARTER + (MONDAY if step is Step.week else 0)
-        yield from _pieces(start, end, SIZES[step], shift)
+        yield from _pieces(start, end, size, shift, [width for width in WIDTHS if width <= size])
 
 
-def _pieces(since: int, until: int, size: int | None, shift: int) -> Iterator[Piece]:
-    left: list[tuple[int, int, int | None]] = [(since, until, None)]
-    for width in (DAY, HOUR, QUARTER):
-        torn = _torn(width, size, shift)
-        if size is not None and (size < width or (size == width and torn)):  # no bucket lies in one period
-            continue
-        narrower: list[tuple[int, int, int | None]] = []
-        for start, end, instead in left:
-            first, last = start + -start % width, end - end % width
-            if first >= last:
-                narrower.append((start, end, instead))
-                continue
-            yield Piece(width=width, since=first, until=last, size=size, shift=shift, instead=instead)
-            narrower += [(start, first, instead), (last, end, instead)]
-            if torn:
-                narrower.append((first, last, width))
-        left = [span for span in narrower if span[0] < span[1]]
+def _pieces(since: int, until: int, size: int | None, shift: int, widths: Sequence[int]) -> Iterator[Piece]:
+    if since == until:
+        return
+    width, *narrower = widths
+    first, last = since + -since % width, until - until % width
+    if first >= last:
+        yield from _pieces(since, until, size, shift, narrower)
+        return
+    cut = 0 if size is None else -shift % width  # how long after the beginning of a bucket a period may begin
+    tail = 2 * cut >= width  # what comes after that is the smaller part
+    lead = width - QUARTER if cut and not tail else 0
+    yield Piece(width=width, since=first, until=last, size=size, shift=shift, lead=lead)
+    if size is not None and cut:
+        for narrow, begins, ends in _parts(cut if tail else 0, width if tail else cut, narrower):
+            moved = Moved(width=width, first=begins, last=ends, back=-size if tail else size)
+            yield Piece(width=narrow, since=first, until=last, size=size, shift=shift, moved=moved)
+    yield from _pieces(since, first, size, shift, narrower)
+    yield from _pieces(last, until, size, shift, narrower)
 
 
-def _torn(width: int, size: int | None, shift: int) -> bool:
-    """Whether buckets of a width lie in two periods here and there."""
-    return size is not None and shift % width != 0
+def _parts(since: int, until: int, widths: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """(width, since, until) of what a part of a bucket is made of, the widest first."""
+    if since == until:
+        return
+    width, *narrower = widths
+    first, last = since + -since % width, until - until % width
+    if first >= last:
+        yield from _parts(since, until, narrower)
+        return
+    yield width, first, last
+    yield from _parts(since, first, narrower)
+    yield from _parts(last, until, narrower)

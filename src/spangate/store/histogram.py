@@ -52,9 +52,10 @@ class Histogram:
         index = max(0, bisect_right(_STARTS, ns) - 1)
         self._bins[index] = self._bins.get(index, 0) + 1
 
-    def merge(self, other: "Histogram") -> None:
+    def merge(self, other: "Histogram", sign: int = 1) -> None:
+        """Adds another one. `sign` -1: takes out one that was added, in whichever order."""
         for index, count in other._bins.items():
-            self._bins[index] = self._bins.get(index, 0) + count
+            self._bins[index] = self._bins.get(index, 0) + sign * count
 
     def quantile(self, p: float) -> float | None:
         """The duration, in ms, that the share `p` (0 to 1) of the calls did not exceed; None: there are no calls.

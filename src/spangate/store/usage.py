@@ -213,13 +213,16 @@ class _Sums:
         self.numbers: Sequence[int] = _NOTHING
         self.durations, self.first_tokens = Histogram(), Histogram()
 
-    def add(self, numbers: Sequence[int]) -> None:
-        self.numbers = numbers if self.numbers is _NOTHING else list(map(operator.add, self.numbers, numbers))
+    def add(self, numbers: Sequence[int], sign: int = 1) -> None:
+        self.numbers = list(map(operator.add if sign > 0 else operator.sub, self.numbers, numbers))
+
+    def time(self, durations: Histogram, first_tokens: Histogram, sign: int = 1) -> None:
+        self.durations.merge(durations, sign)
+        self.first_tokens.merge(first_tokens, sign)
 
     def merge(self, other: "_Sums") -> None:
         self.add(other.numbers)
-        self.durations.merge(other.durations)
-        self.first_tokens.merge(other.first_tokens)
+        self.time(other.durations, other.first_tokens)
 
     def measures(self) -> Measures:
         of = dict(zip(_NUMBERS, self.numbers, strict=True))
@@ -293,18 +296,20 @@ def _read(connection: Connection, question: Question, window: _Window, top: Sequ
         rows = connection.execute(added(question, piece, top).limit(ROWS + 1 - brought)).all()
         if (brought := brought + len(rows)) > ROWS:
             raise Invalid(f"That is more than {ROWS} rows: ask for a shorter range, a longer step or fewer groups, or filter.")
-        for period, group, numbers in ((row[0], row[1:depth], row[depth:]) for row in rows):
-            found[piece.index(window.starts, period), _named(group)].add(numbers)
+        for key, group, numbers in ((row[0], row[1:depth], row[depth:]) for row in rows):
+            for index, sign in piece.places(window.starts, key):
+                found[index, _named(group)].add(numbers, sign)
         if not question.percentiles:
             continue
         rows = connection.execute(timed(question, piece, top).limit(HISTOGRAMS + 1 - opened)).all()
         if (opened := opened + len(rows)) > HISTOGRAMS:
             raise Invalid("That is too much to tell percentiles of: ask for a shorter range or a longer step, or filter.")
-        for period, group, histograms in ((row[0], row[1:depth], row[depth:]) for row in rows):
-            sums = found[piece.index(window.starts, period), _named(group)]
-            sums.durations.merge(Histogram.of(histograms[0]))
-            sums.first_tokens.merge(Histogram.of(histograms[1]))
-    return found
+        for key, group, histograms in ((row[0], row[1:depth], row[depth:]) for row in rows):
+            durations, first_tokens = map(Histogram.of, histograms)
+            for index, sign in piece.places(window.starts, key):
+                found[index, _named(group)].time(durations, first_tokens, sign)
+    # A group that was there in the part of a wide bucket alone that was taken out is not there.
+    return {place: sums for place, sums in found.items() if any(sums.numbers)}
 
 
 def _named(group: tuple[Any, ...]) -> Group:
@@ -312,36 +317,29 @@ def _named(group: tuple[Any, ...]) -> Group:
 
 
 def added(question: Question, piece: Piece, top: Sequence[Group] | None) -> sa.Select[Any]:
-    """The period's beginning (null: the piece is in one), the groups, and the sums in the order of _NUMBERS."""
-    who, of = _who(question, top), _of(piece, ADDED)
-    place = (of.c.period, *(who.c[f"g{number}"] for number in range(len(question.groups))))
-    errors = sa.case((who.c.status != Status.ok.value, of.c.calls), else_=0)
-    priced = sa.case((who.c.price_id != "", of.c.attempts), else_=0)
+    """The piece's key (null: it is in one period), the groups, and the sums in the order of _NUMBERS."""
+    errors = sa.case((dimensions.c.status != Status.ok.value, rollups.c.calls), else_=0).label("errors")
+    priced = sa.case((dimensions.c.price_id != "", rollups.c.attempts), else_=0).label("priced")
+    rows, place = _rows(question, piece, top, [*(rollups.c[name] for name in ADDED), errors, priced])
     # PostgreSQL adds integers up to a decimal, and a decimal takes Python ten times as long to read.
-    summed = [sa.cast(sa.func.sum(column), sa.BigInteger) for column in (*(of.c[name] for name in ADDED), errors, priced)]
-    query = sa.select(*place, *summed).join_from(of, who, of.c.dimension_id == who.c.dimension_id)
-    return query.group_by(*place)
+    return sa.select(*place, *(sa.cast(sa.func.sum(rows.c[name]), sa.BigInteger) for name in _NUMBERS)).group_by(*place)
 
 
 def timed(question: Question, piece: Piece, top: Sequence[Group] | None) -> sa.Select[Any]:
-    """The period's beginning, the groups, and both histograms of each row that has calls."""
-    who, of = _who(question, top), _of(piece, ("calls", "durations", "first_tokens"))
-    place = (of.c.period, *(who.c[f"g{number}"] for number in range(len(question.groups))))
-    query = sa.select(*place, of.c.durations, of.c.first_tokens).join_from(of, who, of.c.dimension_id == who.c.dimension_id)
-    return query.where(of.c.calls > 0)
+    """The piece's key, the groups, and both histograms of each row that has calls."""
+    rows, place = _rows(question, piece, top, [rollups.c.calls, rollups.c.durations, rollups.c.first_tokens])
+    return sa.select(*place, rows.c.durations, rows.c.first_tokens).where(rows.c.calls > 0)
 
 
-def _of(piece: Piece, columns: Iterable[str]) -> sa.Subquery:
-    """Inside, since what has parameters cannot be grouped by: PostgreSQL takes them to differ from those of the same words outside."""
-    bucket = rollups.c.bucket
-    period = piece.period(bucket)
-    named = (sa.cast(sa.null(), sa.BigInteger) if period is None else period).label("period")
-    query = sa.select(named, rollups.c.dimension_id, *(rollups.c[name] for name in columns))
-    return query.where(rollups.c.width == piece.width // 1000, *piece.conditions(bucket)).subquery("bucket")
+def _rows(
+    question: Question, piece: Piece, top: Sequence[Group] | None, columns: Iterable[sa.ColumnElement[Any]]
+) -> tuple[sa.Subquery, list[sa.ColumnElement[Any]]]:
+    """The rollups of a piece, and the columns of them that they are grouped by.
 
-
-def _who(question: Question, top: Sequence[Group] | None) -> sa.Subquery:
-    """The dimensions that are asked about, each with its groups."""
+    A query of its own, since what has parameters cannot be grouped by: PostgreSQL takes it to differ from the same words elsewhere.
+    And joined outwardly, with the filters in a CASE that no planner looks through: one that expects few rows would else begin with the
+    dimensions, and go through all rollups of the range for each.
+    """
     nouns = _Nouns()
     groups = [nouns[noun] for noun in question.groups]
     wanted = [
@@ -353,9 +351,16 @@ def _who(question: Question, top: Sequence[Group] | None) -> sa.Subquery:
         known = [group for group in top if group is not None]
         among = sa.or_(*(sa.and_(*(column == value for column, value in zip(groups, group, strict=True))) for group in known))
         groups = [sa.case((among, group)) for group in groups]
-    columns = (dimensions.c.dimension_id, dimensions.c.status, dimensions.c.price_id)
-    query = sa.select(*columns, *(group.label(f"g{number}") for number, group in enumerate(groups)))
-    return query.select_from(nouns.tables).where(*wanted).subquery("who")
+    bucket = rollups.c.bucket
+    key = piece.key(bucket)
+    place = [(sa.cast(sa.null(), sa.BigInteger) if key is None else key).label("key")]
+    place += [group.label(f"group_{number}") for number, group in enumerate(groups)]
+    query = sa.select(*place, *columns).select_from(nouns.tables)
+    query = query.where(rollups.c.width == piece.width // 1000, *piece.conditions(bucket))
+    if wanted:
+        query = query.where(sa.case((sa.and_(*wanted), 1), else_=0) == 1)
+    rows = query.subquery("wanted")
+    return rows, [rows.c[column.name] for column in place]
 
 
 class _Nouns(dict[str, sa.ColumnElement[str]]):
@@ -364,7 +369,7 @@ class _Nouns(dict[str, sa.ColumnElement[str]]):
     def __init__(self) -> None:
         super().__init__({noun: dimensions.c[noun] for noun in ("provider", "model", "owner", "team", "status")})
         self["price"] = dimensions.c.price_id
-        self.tables: sa.FromClause = dimensions
+        self.tables: sa.FromClause = rollups.outerjoin(dimensions, dimensions.c.dimension_id == rollups.c.dimension_id)
 
     def __missing__(self, noun: str) -> sa.ColumnElement[str]:
         table, name, where = self._told(noun)

@@ -1,10 +1,13 @@
 import operator
 from bisect import bisect_right
+from collections import Counter
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from spangate.store.buckets import Piece, pieces
+from spangate.store import periods
+from spangate.store.buckets import pieces
 from spangate.store.periods import DAY, HOUR, QUARTER, Step, starts, zone_of
 
 ZONES = [
@@ -26,13 +29,16 @@ lengths = st.one_of(st.integers(1, 12), st.integers(1, 20 * 96)).map(lambda quar
 def test_each_quarter_of_an_hour_is_read_once_and_into_its_period(name: str, since: int, length: int, step: Step | None) -> None:
     zone, until = zone_of(name), since + length
     begun = [since] if step is None else starts(since, until, step, zone)
-    read: list[tuple[int, int]] = []
+    read: Counter[tuple[int, int]] = Counter()
     for piece in pieces(since, until, begun, step, zone):
         for bucket in range(piece.since - piece.since % piece.width, piece.until, piece.width):
             if all(piece.conditions(bucket)):
-                period = piece.index(begun, piece.period(bucket))
-                read += [(quarter, period) for quarter in range(bucket, bucket + piece.width, QUARTER)]
-    assert sorted(read) == [(quarter, bisect_right(begun, quarter) - 1) for quarter in range(since, until, QUARTER)]
+                for period, sign in piece.places(begun, piece.key(bucket)):
+                    for quarter in range(bucket, bucket + piece.width, QUARTER):
+                        read[quarter, period] += sign
+    assert {place: times for place, times in read.items() if times} == {
+        (quarter, bisect_right(begun, quarter) - 1): 1 for quarter in range(since, until, QUARTER)
+    }
 
 
 def widths(name: str, step: Step | None, since: int, until: int) -> list[tuple[int, int, int]]:
@@ -54,16 +60,26 @@ def test_whole_days_are_read_as_days_and_the_edges_from_narrower_buckets() -> No
     ]
 
 
-def test_days_of_a_zone_are_read_from_the_widest_buckets_that_fit() -> None:
-    assert widths("UTC", Step.day, MIDNIGHT, MIDNIGHT + 30 * DAY) == [(DAY, MIDNIGHT, MIDNIGHT + 30 * DAY)]
-    berlin = MIDNIGHT - HOUR, MIDNIGHT - HOUR + 30 * DAY
-    assert widths("Europe/Berlin", Step.day, *berlin) == [(HOUR, *berlin)]
-    # What lies between two days of Kolkata's is read from quarters: an hour of each day, not all of it.
-    since, until = MIDNIGHT - 5 * HOUR - 2 * QUARTER, MIDNIGHT - 5 * HOUR - 2 * QUARTER + 30 * DAY
-    found = list(pieces(since, until, [*range(since, until, DAY)], Step.day, zone_of("Asia/Kolkata")))
-    quarters = [piece for piece in found if piece.width == QUARTER]
-    assert sum(all(piece.conditions(bucket)) for piece in quarters for bucket in range(since, until, QUARTER)) == 30 * 4
-
-
-def test_a_piece_of_one_period_knows_no_phase() -> None:
-    assert Piece(width=DAY, since=MIDNIGHT, until=MIDNIGHT + DAY).period(MIDNIGHT) is None
+@pytest.mark.parametrize(
+    ("name", "step", "days", "hours", "quarters"),
+    [
+        ("UTC", Step.day, 30, 0, 0),
+        ("Europe/Berlin", Step.day, 29, 24 + 29, 0),  # the range's own edges, and an hour of each day
+        ("America/New_York", Step.day, 29, 24 + 29 * 5, 0),
+        ("Asia/Tokyo", Step.day, 29, 24 + 29 * 9, 0),
+        ("Asia/Kolkata", Step.day, 29, 23 + 29 * 5, 2 + 2 + 29 * 2),
+        ("Europe/Berlin", Step.week, 29, 24 + 4, 0),  # a day in seven lies in two weeks
+        ("Europe/Berlin", Step.hour, 0, 720, 0),
+        ("Asia/Kolkata", Step.hour, 0, 719, 4 + 719 * 2),
+        ("Europe/Berlin", None, 29, 24, 0),
+        ("Asia/Kolkata", Step.quarter, 0, 0, 2880),
+    ],
+)
+def test_it_takes_few_buckets(name: str, step: Step | None, days: int, hours: int, quarters: int) -> None:
+    zone = zone_of(name)
+    since = periods.moment("2026-11-09", zone)
+    begun = [since] if step is None else starts(since, since + 30 * DAY, step, zone)
+    read: Counter[int] = Counter()
+    for piece in pieces(since, since + 30 * DAY, begun, step, zone):
+        read[piece.width] += sum(all(piece.conditions(bucket)) for bucket in range(piece.since, piece.until, piece.width))
+    assert (read[DAY], read[HOUR], read[QUARTER]) == (days, hours, quarters)

@@ -392,5 +392,5 @@ def test_the_queries_compile_for_every_database(dialect: sa.Dialect) -> None:
         for piece in pieces(since, until, starts, step, zone):
             # Columns alone are grouped by: SQL Server and PostgreSQL take no expression there that has parameters.
             text = str(usage.added(question, piece, [("chat", "prod")]).limit(3).compile(dialect=dialect))
-            assert re.search(r"GROUP BY \W?bucket\W?\.period, who\.g0, who\.g1\s*(LIMIT.*)?$", text), text
+            assert re.search(r"GROUP BY wanted\.\W?key\W?, wanted\.group_0, wanted\.group_1\s*(LIMIT.*)?$", text), text
             assert "durations" in str(usage.timed(question, piece, None).limit(3).compile(dialect=dialect))
