@@ -181,7 +181,7 @@ def delete(
     if there.json:
         write_json(gone)
         return
-    there.say(f"{gone.traces_deleted:,} traces are gone. Their calls stay in the ledger, without a word of what was said.")
+    there.say(f"Traces deleted: {gone.traces_deleted:,}. Their calls stay in the ledger, without a word of what was said.")
     if gone.backlog_bytes or gone.open_calls:
         there.say("Some calls are under way or not in the database yet: run it again for what is in them.")
 

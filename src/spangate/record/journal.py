@@ -39,6 +39,7 @@ HEADER = struct.Struct("<8sH16sIQ")
 HEADER_SIZE = HEADER.size + 4
 FRAME = struct.Struct("<II")
 SEGMENT_LIMIT = 64 << 20
+SEGMENT_AGE = 3600.0  # s; what was said leaves the disk here with its segment, and is not to outlive its deletion elsewhere by much
 RECORD_LIMIT = 256 << 20  # past any body limit that makes sense; a longer length on disk is damage
 WINDOW = 1 << 20  # read at once; a longer record is read whole
 SUFFIX = ".journal"
@@ -156,9 +157,11 @@ class FileJournal:
         fsync_interval: float = 0.02,
         process_id: str | None = None,
         segment_limit: int = SEGMENT_LIMIT,
+        segment_age: float = SEGMENT_AGE,
         reserve: int = 0,
         low: int = 0,
         disk: Disk | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.directory = directory
@@ -168,6 +171,9 @@ class FileJournal:
         self._strict = strict
         self._interval = fsync_interval
         self._limit = segment_limit
+        self._age = segment_age
+        self._clock = clock
+        self._begun = 0.0  # the current segment
         self._disk = disk or Disk()
         self.room = Room(directory, self._disk, reserve=reserve, low=low)
         self._number = 0
@@ -246,7 +252,7 @@ class FileJournal:
             raise OSError(errno.EMSGSIZE, f"a record of {len(payload)} bytes is too long for the journal")
         if self._closing.is_set():
             raise OSError(errno.EBADF, "the journal is closed")
-        if self._fd is None or self._spoiled or self._size >= self._limit:
+        if self._fd is None or self._spoiled or self._size >= self._limit or self._clock() - self._begun >= self._age:
             self._rotate()
         assert self._fd is not None
         data = memoryview(FRAME.pack(len(payload), _crc(payload)) + payload)
@@ -295,6 +301,7 @@ class FileJournal:
         self._fd = fd
         self._number += 1
         self._size = HEADER_SIZE
+        self._begun = self._clock()
         self._spoiled = False
         self._directory_synced = False
 

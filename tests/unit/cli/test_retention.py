@@ -73,7 +73,7 @@ def test_traces_are_deleted_when_it_is_meant(gateway: Gateway) -> None:
     assert refused.exit_code == 1
     assert "cannot be had back" in refused.output
     gone = gateway.run("traces", "delete", "--user", "ann", "--before", time.strftime("%Y-%m-%d"), input="y\n")
-    assert "1 traces are gone" in gone.output
+    assert "Traces deleted: 1." in gone.output
     assert gateway.json("traces", "delete", "--experiment", "Default", "--session", "s-1")["traces_deleted"] == 2
     assert gateway.json("db", "size")["parts"][2]["rows"] == 3
 

@@ -174,6 +174,17 @@ def test_starts_a_new_segment_when_one_is_full(tmp_path: Path) -> None:
     assert all(segment.path.stat().st_size < 1500 for segment in segments(tmp_path))
 
 
+def test_starts_a_new_segment_when_one_is_old(tmp_path: Path) -> None:
+    now = 0.0
+    log = FileJournal(tmp_path, segment_age=60, clock=lambda: now)
+    for seq, at in enumerate((0, 59.9, 60, 119.9, 120, 500), 1):
+        now = 1e6 + at
+        log.begin(exchange(seq))
+    log.close()
+    assert [journal.read_header(segment.path.read_bytes()).first_seq for segment in segments(tmp_path)] == [1, 3, 5, 6]
+    assert [record.seq for record in all_records(tmp_path)] == [1, 2, 3, 4, 5, 6]
+
+
 def locked(path: Path) -> bool:
     with path.open("rb") as file:
         try:
