@@ -1,7 +1,7 @@
 # Everything a person runs. Needs make and Python >= 3.11 only: uv and all else is installed into this checkout.
 #   make run     a gateway on http://127.0.0.1:4000
 #   make test    the tests, from a clean clone too
-.PHONY: run test check lint types imports format faults chaos bench real clean
+.PHONY: run test check lint types imports format faults chaos scale bench real clean
 
 # uv of the machine if it has one, else our own in .tools. PYTHON chooses the interpreter that makes it.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -45,6 +45,10 @@ faults: $(SYNCED)
 # The heavy lanes, each a command of its own.
 chaos: $(SYNCED)
 	$(RUN) python -m tests.chaos $(T)
+
+# A million calls, made once and kept in .scale/ and on the PostgreSQL server: 10 GB, and some minutes the first time.
+scale: $(SYNCED)
+	$(RUN) python -m tests.scale $(T)
 
 bench: $(SYNCED)
 	$(RUN) python -m bench $(T)

@@ -383,13 +383,13 @@ traces = Table(
     Column("user_id", Words(255)),  # whom the client calls for, if it says
     Column("username", Words(255)),  # the caller's key, by the name of then
     Index(None, "experiment_id", "request_time_ms", "trace_id"),
-    # Filters, in the order in which traces are listed.
-    Index(None, "experiment_id", "state", "request_time_ms", "trace_id"),
-    Index(None, "experiment_id", "name", "request_time_ms", "trace_id"),
-    Index(None, "experiment_id", "endpoint_id", "request_time_ms", "trace_id"),
-    Index(None, "experiment_id", "request_type", "request_time_ms", "trace_id"),
-    Index(None, "experiment_id", "username", "request_time_ms", "trace_id"),
-    Index(None, "experiment_id", "user_id", "request_time_ms", "trace_id"),
+    # Filters, in the order in which traces are listed; the few of one moment are sorted.
+    Index(None, "experiment_id", "state", "request_time_ms"),
+    Index(None, "experiment_id", "name", "request_time_ms"),
+    Index(None, "experiment_id", "endpoint_id", "request_time_ms"),
+    Index(None, "experiment_id", "request_type", "request_time_ms"),
+    Index(None, "experiment_id", "username", "request_time_ms"),
+    Index(None, "experiment_id", "user_id", "request_time_ms"),
     Index(None, "experiment_id", "duration_ms", "request_time_ms", "trace_id"),
     Index(None, "session_id", "request_time_ms"),
     Index(None, "user_id", "request_time_ms"),

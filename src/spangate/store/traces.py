@@ -18,7 +18,7 @@ from .schema import traces as table
 
 PAGE = 100
 PAGE_LIMIT = 500  # MLflow's
-FEW = 10_000  # traces that are fetched and compared one by one within 0.1 s
+FEW = 4_000  # traces that are fetched and compared one by one within 0.1 s
 APART = 50  # experiments that are searched one by one
 
 
@@ -239,7 +239,9 @@ def _condition(dialect: str, comparison: filters.Comparison) -> sa.ColumnElement
             if key in _NUMBERS:
                 return filters.number(_NUMBERS[key], comparison)
             if key in _TEXTS:
-                return filters.text(dialect, _TEXTS[key], comparison)
+                # Most traces are well: SQLite is not to go by that if there is anything else to go by.
+                well = dialect == "sqlite" and comparison.op == "=" and comparison.value == "OK"
+                return filters.text(dialect, _TEXTS[key].concat("") if well else _TEXTS[key], comparison)
             if key == "text":
                 return sa.or_(
                     *(filters.text(dialect, column, comparison) for column in (table.c.request_preview, table.c.response_preview))

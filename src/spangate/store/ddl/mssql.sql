@@ -234,19 +234,19 @@ CREATE TABLE traces (
 
 CREATE INDEX ix_traces_experiment_id_duration_ms_request_time_ms_trace_id ON traces (experiment_id, duration_ms, request_time_ms, trace_id);
 
-CREATE INDEX ix_traces_experiment_id_endpoint_id_request_time_ms_trace_id ON traces (experiment_id, endpoint_id, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_endpoint_id_request_time_ms ON traces (experiment_id, endpoint_id, request_time_ms);
 
-CREATE INDEX ix_traces_experiment_id_name_request_time_ms_trace_id ON traces (experiment_id, name, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_name_request_time_ms ON traces (experiment_id, name, request_time_ms);
 
 CREATE INDEX ix_traces_experiment_id_request_time_ms_trace_id ON traces (experiment_id, request_time_ms, trace_id);
 
-CREATE INDEX ix_traces_experiment_id_request_type_request_time_ms_trace_id ON traces (experiment_id, request_type, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_request_type_request_time_ms ON traces (experiment_id, request_type, request_time_ms);
 
-CREATE INDEX ix_traces_experiment_id_state_request_time_ms_trace_id ON traces (experiment_id, state, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_state_request_time_ms ON traces (experiment_id, state, request_time_ms);
 
-CREATE INDEX ix_traces_experiment_id_user_id_request_time_ms_trace_id ON traces (experiment_id, user_id, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_user_id_request_time_ms ON traces (experiment_id, user_id, request_time_ms);
 
-CREATE INDEX ix_traces_experiment_id_username_request_time_ms_trace_id ON traces (experiment_id, username, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_username_request_time_ms ON traces (experiment_id, username, request_time_ms);
 
 CREATE INDEX ix_traces_session_id_request_time_ms ON traces (session_id, request_time_ms);
 
@@ -1029,27 +1029,27 @@ UPDATE traces SET username = (SELECT caller FROM calls WHERE calls.call_id = tra
 
 GO
 
-CREATE INDEX ix_traces_experiment_id_state_request_time_ms_trace_id ON traces (experiment_id, state, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_state_request_time_ms ON traces (experiment_id, state, request_time_ms);
 
 GO
 
-CREATE INDEX ix_traces_experiment_id_name_request_time_ms_trace_id ON traces (experiment_id, name, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_name_request_time_ms ON traces (experiment_id, name, request_time_ms);
 
 GO
 
-CREATE INDEX ix_traces_experiment_id_endpoint_id_request_time_ms_trace_id ON traces (experiment_id, endpoint_id, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_endpoint_id_request_time_ms ON traces (experiment_id, endpoint_id, request_time_ms);
 
 GO
 
-CREATE INDEX ix_traces_experiment_id_request_type_request_time_ms_trace_id ON traces (experiment_id, request_type, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_request_type_request_time_ms ON traces (experiment_id, request_type, request_time_ms);
 
 GO
 
-CREATE INDEX ix_traces_experiment_id_username_request_time_ms_trace_id ON traces (experiment_id, username, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_username_request_time_ms ON traces (experiment_id, username, request_time_ms);
 
 GO
 
-CREATE INDEX ix_traces_experiment_id_user_id_request_time_ms_trace_id ON traces (experiment_id, user_id, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_user_id_request_time_ms ON traces (experiment_id, user_id, request_time_ms);
 
 GO
 

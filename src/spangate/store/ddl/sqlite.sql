@@ -234,19 +234,19 @@ CREATE TABLE traces (
 
 CREATE INDEX ix_traces_experiment_id_duration_ms_request_time_ms_trace_id ON traces (experiment_id, duration_ms, request_time_ms, trace_id);
 
-CREATE INDEX ix_traces_experiment_id_endpoint_id_request_time_ms_trace_id ON traces (experiment_id, endpoint_id, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_endpoint_id_request_time_ms ON traces (experiment_id, endpoint_id, request_time_ms);
 
-CREATE INDEX ix_traces_experiment_id_name_request_time_ms_trace_id ON traces (experiment_id, name, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_name_request_time_ms ON traces (experiment_id, name, request_time_ms);
 
 CREATE INDEX ix_traces_experiment_id_request_time_ms_trace_id ON traces (experiment_id, request_time_ms, trace_id);
 
-CREATE INDEX ix_traces_experiment_id_request_type_request_time_ms_trace_id ON traces (experiment_id, request_type, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_request_type_request_time_ms ON traces (experiment_id, request_type, request_time_ms);
 
-CREATE INDEX ix_traces_experiment_id_state_request_time_ms_trace_id ON traces (experiment_id, state, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_state_request_time_ms ON traces (experiment_id, state, request_time_ms);
 
-CREATE INDEX ix_traces_experiment_id_user_id_request_time_ms_trace_id ON traces (experiment_id, user_id, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_user_id_request_time_ms ON traces (experiment_id, user_id, request_time_ms);
 
-CREATE INDEX ix_traces_experiment_id_username_request_time_ms_trace_id ON traces (experiment_id, username, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_username_request_time_ms ON traces (experiment_id, username, request_time_ms);
 
 CREATE INDEX ix_traces_session_id_request_time_ms ON traces (session_id, request_time_ms);
 
@@ -905,17 +905,17 @@ ALTER TABLE traces ADD COLUMN username VARCHAR(255);
 
 UPDATE traces SET username = (SELECT caller FROM calls WHERE calls.call_id = traces.call_id);
 
-CREATE INDEX ix_traces_experiment_id_state_request_time_ms_trace_id ON traces (experiment_id, state, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_state_request_time_ms ON traces (experiment_id, state, request_time_ms);
 
-CREATE INDEX ix_traces_experiment_id_name_request_time_ms_trace_id ON traces (experiment_id, name, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_name_request_time_ms ON traces (experiment_id, name, request_time_ms);
 
-CREATE INDEX ix_traces_experiment_id_endpoint_id_request_time_ms_trace_id ON traces (experiment_id, endpoint_id, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_endpoint_id_request_time_ms ON traces (experiment_id, endpoint_id, request_time_ms);
 
-CREATE INDEX ix_traces_experiment_id_request_type_request_time_ms_trace_id ON traces (experiment_id, request_type, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_request_type_request_time_ms ON traces (experiment_id, request_type, request_time_ms);
 
-CREATE INDEX ix_traces_experiment_id_username_request_time_ms_trace_id ON traces (experiment_id, username, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_username_request_time_ms ON traces (experiment_id, username, request_time_ms);
 
-CREATE INDEX ix_traces_experiment_id_user_id_request_time_ms_trace_id ON traces (experiment_id, user_id, request_time_ms, trace_id);
+CREATE INDEX ix_traces_experiment_id_user_id_request_time_ms ON traces (experiment_id, user_id, request_time_ms);
 
 CREATE INDEX ix_traces_experiment_id_duration_ms_request_time_ms_trace_id ON traces (experiment_id, duration_ms, request_time_ms, trace_id);
 
@@ -927,17 +927,17 @@ ANALYZE sqlite_schema;
 
 INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_request_time_ms_trace_id', '1000000 100000 2 1');
 
-INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_state_request_time_ms_trace_id', '1000000 100000 50000 2 1');
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_state_request_time_ms', '1000000 100000 300 2');
 
-INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_name_request_time_ms_trace_id', '1000000 100000 40000 2 1');
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_name_request_time_ms', '1000000 100000 3000 2');
 
-INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_endpoint_id_request_time_ms_trace_id', '1000000 100000 40000 2 1');
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_endpoint_id_request_time_ms', '1000000 100000 3000 2');
 
-INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_request_type_request_time_ms_trace_id', '1000000 100000 30000 2 1');
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_request_type_request_time_ms', '1000000 100000 2000 2');
 
-INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_username_request_time_ms_trace_id', '1000000 100000 5000 2 1');
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_username_request_time_ms', '1000000 100000 500 2');
 
-INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_user_id_request_time_ms_trace_id', '1000000 100000 50 2 1');
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_user_id_request_time_ms', '1000000 100000 50 2');
 
 INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('traces', 'ix_traces_experiment_id_duration_ms_request_time_ms_trace_id', '1000000 100000 50 1 1');
 
