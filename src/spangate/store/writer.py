@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ..exchange import Begun, Content, Exchange, JournalRecord, ProcessPosition, Resumed, Status, TraceEntry
+from ..prices.cost import Billed, Cost
 from . import accounts, experiments, keys, limits, paging, responses, restating, rows, schema
 from .accounts import Contributions, CostOf, Row, unpriced
 from .bulk import Rows
@@ -46,7 +47,7 @@ class LedgerSink:
     ) -> None:
         self._database = database
         self._trace_row = trace_row
-        self._cost_of = cost_of
+        self._price = cost_of
         self._clock = clock
 
     def positions(self) -> dict[str, ProcessPosition]:
@@ -118,7 +119,8 @@ class LedgerSink:
             found = connection.execute(sa.select(columns.exchange).where(columns.process_id == process_id).order_by(columns.seq))
             lost = [rows.lost(unpacked_exchange(row.exchange)) for row in found]
             connection.execute(schema.open_calls.delete().where(columns.process_id == process_id))
-            self._write(connection, process_id, [(exchange, None) for exchange in lost])
+            # What providers said of attempts that failed before is content too, and goes with it.
+            self._write(connection, process_id, [(exchange, Content()) for exchange in lost])
         return len(lost)
 
     def _write(self, connection: Connection, process_id: str, settled: Sequence[tuple[Exchange, Content | None]]) -> None:
@@ -166,6 +168,14 @@ class LedgerSink:
         restating.without_tokens(connection, taken_back, self._cost_of, contributions)
         accounts.apply(connection, contributions)
         keys.used(connection, _uses(exchange for exchange, _ in settled))
+
+    def _cost_of(self, billed: Billed) -> Cost | None:
+        try:
+            return self._price(billed)
+        except Exception:
+            # Nor must it wait for a price: the attempt is counted among those without one, and can be priced anew.
+            _log.exception("no price of a call to %s at %s", billed.model, billed.provider)
+            return None
 
     def _entry(self, exchange: Exchange, content: Content | None) -> TraceEntry:
         try:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from tests.unit.store.given import attempt, exchange, house
 
 from spangate.control.retention import LEASE, ROUND, Sweeper
-from spangate.exchange import Content, Exchange, Fault, ProcessPosition, Retention, Settled, Status, TraceEntry, trace_id
+from spangate.exchange import Begun, Content, Exchange, Fault, ProcessPosition, Retention, Settled, Status, TraceEntry, trace_id
 from spangate.store import deletion, retention, schema, settings
 from spangate.store.deletion import GONE
 from spangate.store.engine import Database
@@ -331,3 +331,17 @@ def test_our_own_words_on_a_fault_stay(database: Database) -> None:
     with database.write() as connection:
         assert deletion.trace(connection, [one.trace_id]) == 1
     assert column(database, schema.calls.c.fault_message) == {ours.message} == column(database, schema.attempts.c.fault_message)
+
+
+def test_what_was_said_to_a_call_that_its_process_did_not_live_to_end_goes_with_content(database: Database) -> None:
+    one = made(1, 20 * DAY, None, failed=True)
+    open_ = msgspec.structs.replace(
+        one.exchange, status=Status.unknown, fault=None, attempts=(*one.exchange.attempts, attempt(2, ended=None))
+    )
+    sink = LedgerSink(database, entry)
+    assert sink.keep(None, ProcessPosition("p", 1, 1, 1), [Begun(seq=1, exchange=open_)], gaps=[])
+    assert sink.close("p") == 1
+    periods(database, content_days=10)
+    swept(sweeper(database))
+    assert len(left(database)["traces"]) == 1
+    assert column(database, schema.attempts.c.fault_message) == {GONE, None}

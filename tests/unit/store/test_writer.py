@@ -483,7 +483,7 @@ def test_the_open_calls_of_a_dead_process_are_settled_as_unknown(database: Datab
         assert trace.exchange == msgspec.structs.replace(begun(1), fault=DIED)
         states = {process.process_id: (process.state, process.open_calls) for process in ledger.completeness(connection)}
     assert states == {"p-1": ("closed", 0), "p-2": ("open", 1)}
-    assert counts(database) == {"calls": 3, "attempts": 3, "traces": 2, "contents": 0, "open_calls": 1}
+    assert counts(database) == {"calls": 3, "attempts": 3, "traces": 2, "contents": 1, "open_calls": 1}
 
 
 def test_a_dead_process_is_closed_once(database: Database, sink: LedgerSink) -> None:
@@ -582,6 +582,17 @@ def test_tags_and_metadata_of_the_entry_are_kept(database: Database) -> None:
     with database.read() as connection:
         row = traces.get(connection, trace_id(1))
     assert (row.tags, row.metadata) == ({"team": "search"}, {"mlflow.trace.session": "s-1"})
+
+
+def test_the_bill_does_not_wait_for_a_price(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(_: Billed) -> Cost:
+        raise RecursionError
+
+    assert LedgerSink(database, entry, cost_of=broken).keep(None, at(1), [Settled(seq=1, exchange=exchange(1))], gaps=[])
+    with database.read() as connection:
+        call = ledger.call(connection, call_id(1))
+    assert (call.input_tokens, call.cost_pico, call.unpriced) == (11, None, 1)
+    assert "no price of a call to gpt-4o-mini at openai" in caplog.text
 
 
 def test_the_bill_does_not_wait_for_a_preview(database: Database, caplog: pytest.LogCaptureFixture) -> None:
