@@ -80,20 +80,28 @@ class Pricing:
 
     def open(self) -> None:
         """Before the first call is priced; after the first time it does nothing. A database without a book, or with that of an older
-        package, gets the installed package's."""
+        package, gets the installed package's. With a book that cannot be read calls cost what nobody knows, until `look` can read it."""
         with self._opening:
             if self._opened:
                 return
-            version = importlib.metadata.version(PACKAGE)
-            with self._database.read() as connection:
-                outdated = _outdated(store.state(connection).edition, version)
-            if outdated:
-                edition = installed()
-                with self._database.write() as connection:
-                    if _outdated(store.state(connection).edition, version):  # another host may have been quicker
-                        store.replace(connection, edition, f"{PACKAGE} {version}", now=self._now(), force=True)
-            self.look()
+            try:
+                self._seed()
+                self.look()
+            except StoreFault:
+                raise
+            except Exception:
+                log.exception("the price book cannot be read: calls are kept without their cost, and can be priced anew")
             self._opened = True
+
+    def _seed(self) -> None:
+        version = importlib.metadata.version(PACKAGE)
+        with self._database.read() as connection:
+            outdated = _outdated(store.state(connection).edition, version)
+        if outdated:
+            edition = installed()
+            with self._database.write() as connection:
+                if _outdated(store.state(connection).edition, version):  # another host may have been quicker
+                    store.replace(connection, edition, f"{PACKAGE} {version}", now=self._now(), force=True)
 
     def look(self) -> bool:
         """Reads the book again if it has changed. A chore."""
