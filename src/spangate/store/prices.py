@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Connection
 
-from ..prices.book import Book, Override, Price
+from ..prices.book import Book, Override, Price, Rate
+from ..prices.match import StartsWith
 from ..providers import canonical, catalog
 from . import limits
 from .engine import bump
@@ -25,6 +26,10 @@ from .schema import prices as table
 
 COUNTER = "prices"  # in server_state: a number that each change moves, and the edition in words
 FETCHED = "prices_fetched"  # in server_state: ms
+# No edition knows it: what is answered in process has no bill.
+SIMULATED = Price(
+    provider="simulated", model="simulated", match=StartsWith(""), rates={"input": Rate(0), "output": Rate(0)}, source="spangate"
+)
 LEAST = 0.5  # of the prices that are in force: an edition with fewer is taken for a broken one
 
 
@@ -60,7 +65,7 @@ def state(connection: Connection) -> State:
 
 def book(connection: Connection, names: Mapping[str, str]) -> Book:
     """All prices that are or were in force, and all overrides. `names`: the price book's id of a provider, by the catalogue's name."""
-    return Book(prices(connection), [kept.override for kept in overrides(connection)], names)
+    return Book((*prices(connection), SIMULATED), [kept.override for kept in overrides(connection)], names)
 
 
 def prices(connection: Connection) -> list[Price]:
@@ -71,6 +76,8 @@ def prices(connection: Connection) -> list[Price]:
 
 def price(connection: Connection, price_id: str) -> Price:
     """Any that ever was, also one that was a mistake: the ledger may name it."""
+    if price_id == SIMULATED.price_id:
+        return SIMULATED
     document = connection.execute(sa.select(table.c.document).where(table.c.price_id == price_id)).scalar()
     if document is None:
         raise NotFound(f"There is no price '{price_id}'.")

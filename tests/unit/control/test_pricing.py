@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
+import sqlalchemy as sa
 
 from spangate.control import pricing as module
 from spangate.control.pricing import Pricing
 from spangate.prices import Billed
-from spangate.prices.book import Price, Rate
+from spangate.prices.book import Override, Price, Rate
 from spangate.prices.match import Equals
 from spangate.store import prices as store
+from spangate.store import schema
 from spangate.store.engine import Database
 from spangate.store.faults import Invalid, Unavailable
 from spangate.wire.usage import Usage
@@ -142,7 +145,56 @@ def test_what_another_host_changes_is_read_at_the_next_look(pricing: Pricing, da
 def test_every_name_of_the_catalogue_that_the_book_knows_is_known() -> None:
     names = module.names()
     assert names["gemini"] == "google"
-    assert "simulated" not in names
+    assert "openai-compatible" not in names
+
+
+def test_what_is_simulated_costs_nothing_unless_somebody_says_so(pricing: Pricing, database: Database) -> None:
+    kept(database, small("a"), "genai-prices 99")
+    pricing.open()
+    usage = Usage(input=1, output=1, cache_read=1, reasoning=1)
+    billed = Billed(at=0, provider="simulated", model="demo", response_model="simulated-1", usage=usage)
+    found = pricing(billed)
+    assert found is not None
+    with database.read() as connection:
+        price = store.price(connection, found.price_id)
+    assert (found.total, price.provider, price.source) == (0, "simulated", "spangate")
+    with database.write() as connection:
+        store.create(connection, Override(name="practice", provider="simulated", rates={"input": Rate(3), "output": Rate(4)}), now=NOW)
+    pricing.look()
+    found = pricing(billed)
+    assert found is not None
+    assert found.total == 7
+
+
+def test_a_book_that_cannot_be_read_keeps_no_call_from_the_ledger(
+    pricing: Pricing, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept(database, small("a"), "genai-prices 99")
+    with database.read() as connection:
+        ((price_id, document),) = connection.execute(sa.select(schema.prices.c.price_id, schema.prices.c.document))
+    row = schema.prices.update().where(schema.prices.c.price_id == price_id)
+    with database.write() as connection:  # of a version to come
+        connection.execute(row.values(document=f'{document[:-1]},"vat":19}}'))
+    pricing.open()
+    assert "the price book cannot be read" in caplog.text
+    assert cost(pricing) is None
+    with pytest.raises(msgspec.ValidationError):  # the chore says so, and nothing is priced anew
+        pricing.look()
+    with database.write() as connection:
+        connection.execute(row.values(document=document))
+    pricing.look()
+    assert cost(pricing) == 5
+
+
+def test_a_database_that_is_away_is_no_book_that_cannot_be_read(pricing: Pricing, database: Database) -> None:
+    with database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE prices RENAME TO gone")
+    with pytest.raises(Unavailable):
+        pricing.open()
+    with database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE gone RENAME TO prices")
+    pricing.open()
+    assert pricing.state.number == 1
 
 
 # ---------------------------------------------------------------- fetching
