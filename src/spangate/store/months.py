@@ -132,7 +132,7 @@ def close(connection: Connection, month: str, *, now: int, by: str, note: str = 
         by={
             noun: tuple(
                 _line("" if row.group is None else row.group[0], row.measures)
-                for row in usage(connection, _question(since, until, groups=(noun,))).rows
+                for row in usage(connection, msgspec.structs.replace(_question(since, until, groups=(noun,)), whole=True)).rows
             )
             for noun in KEPT
         },

@@ -61,6 +61,7 @@ class Question(Struct, frozen=True, kw_only=True):
     top: int | None = None  # groups that are told by name; the others are one more
     compare: bool = False
     percentiles: bool = False
+    whole: bool = False  # more rows than anyone reads: they are kept
 
 
 class Times(Struct, frozen=True, kw_only=True):
@@ -163,7 +164,7 @@ def usage(connection: Connection, question: Question) -> Usage:
     places = {place for place in (*now, *then) if place[0] < len(window.starts)}
     if not question.groups:
         places |= {(index, ()) for index in range(len(window.starts))}
-    if len(places) > POINTS:
+    if len(places) > POINTS and not question.whole:
         raise Invalid(
             f"That is {len(places)} points, and more than {POINTS}: ask for the top, a shorter range or a longer step, or filter."
         )

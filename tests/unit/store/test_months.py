@@ -9,7 +9,7 @@ from tests.unit.store.test_usage import Fact, dimension, kept, measured
 
 from spangate.exchange import Begun, Exchange, JournalRecord, ProcessPosition, Settled
 from spangate.prices.cost import Billed, Cost
-from spangate.store import months, schema
+from spangate.store import months, schema, usage
 from spangate.store.engine import Database
 from spangate.store.faults import InUse, Invalid, NotFound
 from spangate.store.months import Drift, Event, Line, Month
@@ -66,6 +66,16 @@ def test_a_closed_month_keeps_what_it_came_to_by_whom(database: Database) -> Non
     assert set(by) == set(months.KEPT)
     assert by["model"] == [("a", 0, "3"), ("b", 0, "0.01"), ("gpt-5", 2, "0")]
     assert by["team"] == [("ads", 0, "3"), ("search", 2, "0.01")]
+
+
+def test_a_month_of_more_keys_than_anyone_reads_is_closed_too(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage, "POINTS", 2)
+    facts = [Fact(OCTOBER, dimension(key_id=f"k-{number}", key_name=f"key {number}"), measured(calls=1)) for number in range(4)]
+    kept(database, facts)
+    close(database)
+    found = month(database)
+    assert found.statement is not None
+    assert sorted(line.group for line in found.statement.by["key"]) == ["key 0", "key 1", "key 2", "key 3"]
 
 
 def test_months_are_told_from_the_first_with_usage_to_this_one(database: Database) -> None:
