@@ -57,7 +57,7 @@ def told(rows: list[dict[str, Any]], noun: str) -> dict[str, Sums]:
 def test_usage_is_the_ledgers_by_whom_and_in_any_zone(own: Callable[..., Gateway], alone: Upstream, call: str) -> None:
     gateway = own(workers=2).start()
     gateway.endpoint("priced", alone.base, model_name="gpt-4o-mini")
-    gateway.endpoint("unheard-of", alone.base, model_name="gpt-replay")
+    gateway.endpoint("unheard-of", alone.base, model_name="never-sold")
     ann = keys(gateway, owner="ann", team="search", tags={"product": "shop"})
     ben = keys(gateway, owner="ben", team="search", tags={"product": "=HYPERLINK(1)"})
     eve = keys(gateway, team="ads")
