@@ -230,7 +230,8 @@ def test_status_does_not_wait_for_a_database_that_hangs(gateway: Any, http: http
     gateway.control.looking.stop(10)
     gateway.control.looking.health.last_done -= 60
     told = http.get("/api/v1/status").json()["database"]
-    assert (told["reachable"], told["fault"]) == (False, "It has not answered for 60 s.")
+    assert told["reachable"] is False
+    assert re.fullmatch(r"It has not answered for \d+ s\.", told["fault"])
 
 
 def test_status_when_the_database_is_gone(gateway: Any, http: httpx.Client) -> None:
