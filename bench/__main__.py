@@ -1,6 +1,6 @@
 """CPU seconds of the gateway's processes per 1,000 calls, as ratios to the upstream asked directly in the same run.
 
-    python -m bench [--calls 3000] [--rounds 3] [--at-once 16] [--workers 1] [--db URL]
+    python -m bench [--calls 3000] [--rounds 3] [--at-once 16] [--workers 1] [--db URL] [--drained 20000]
 
 The gateway is pinned to core 0, load and upstream to core 1, where the system can. CPU seconds survive a noisy machine, and
 ratios survive another one; calls per second and latencies do not, and are shown for orientation only. Nothing here asserts a
@@ -25,6 +25,7 @@ from tests.e2e.gateway import ADMIN_KEY, ROOT, Gateway, until
 from tests.e2e.invariant import check
 from tests.upstream.process import Upstream
 
+from bench import drain
 from bench.load import COUNT, MARK, Job, Report
 
 RESULTS = ROOT / "bench" / "results"
@@ -184,6 +185,7 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=16, help="connections of the load")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--db", help="database URL; default: SQLite")
+    parser.add_argument("--drained", type=int, default=20_000, help="calls of the drain's own figure, into each database")
     parser.add_argument("--only", help="cases whose name has this word")
     asked = parser.parse_args()
     cases = [case for case in CASES if not asked.only or asked.only in case.name]
@@ -214,6 +216,8 @@ def main() -> None:
             print(f"\n{len(kept.calls)} calls ({warm} to warm up), all books agree, backlog zero.", end=" ")
             print(f"Control idles at {idle * 100:.1f} % of a core.")
 
+    rates = drain.report(asked.drained)
+
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / ".gitignore").write_text("*\n")
     result = {
@@ -221,6 +225,7 @@ def main() -> None:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "asked": vars(asked),
         "idle_control": idle,
+        "drained": rates,
         "direct": {name: msgspec.to_builtins(row) for name, row in base.items()},
         "through": {name: msgspec.to_builtins(row) for name, row in through.items()},
         "rounds": {name: msgspec.to_builtins(pair) for name, pair in rows.items()},

@@ -33,6 +33,7 @@ def copied(kind: str, calls: int, days: int, data_dir: Path) -> Iterator[str | N
     folder = CACHE / f"{kind}-{calls}-{made_of}"
     if kind == "sqlite":
         if not folder.exists():
+            _forget(kind, calls)
             with _making(folder) as new:
                 _seed(new, calls, days)
         shutil.copytree(folder, data_dir)
@@ -47,12 +48,13 @@ def copied(kind: str, calls: int, days: int, data_dir: Path) -> Iterator[str | N
             pytest.fail(said)
         pytest.skip(said)
     server = POSTGRES.rpartition("/")[0]
-    template, name = f"spangate_scale_{calls}_{made_of}", f"spangate_scale_{uuid.uuid4().hex[:12]}"
+    template, name = _template(folder), f"spangate_scale_{uuid.uuid4().hex[:12]}"
     with admin:
         known = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", (template,)).fetchone()
         if known is None or not folder.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            _run(admin, f'DROP DATABASE IF EXISTS "{template}" WITH (FORCE)')
+            for old in (folder, *_forget(kind, calls)):
+                shutil.rmtree(old, ignore_errors=True)
+                _run(admin, f'DROP DATABASE IF EXISTS "{_template(old)}" WITH (FORCE)')
             making = f"{name}_making"
             _run(admin, f'CREATE DATABASE "{making}"')
             try:
@@ -70,6 +72,18 @@ def copied(kind: str, calls: int, days: int, data_dir: Path) -> Iterator[str | N
         finally:
             _run(admin, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
     admin.close()
+
+
+def _template(folder: Path) -> str:
+    return f"spangate_scale_{folder.name.replace('-', '_')}"
+
+
+def _forget(kind: str, calls: int) -> list[Path]:
+    """Folders of this size and of what was made otherwise: they are gone then."""
+    old = list(CACHE.glob(f"{kind}-{calls}-*"))
+    for folder in old:
+        shutil.rmtree(folder)
+    return old
 
 
 @contextlib.contextmanager
