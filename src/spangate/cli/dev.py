@@ -24,7 +24,7 @@ def seed(
     calls: Annotated[int, typer.Option(min=1, max=100_000_000, help="How many.")] = 100_000,
     days: Annotated[int, typer.Option(min=1, max=3_650, help="Over how long a time, up to now.")] = 30,
     number: Annotated[int, typer.Option("--seed", help="The same number gives the same history.")] = 1,
-    force: Annotated[bool, typer.Option("--force", help="Write into a database that has calls already.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write into a database that has calls already, but not of another seed.")] = False,
 ) -> None:
     """Fills a database with a plausible history: endpoints, keys and calls, priced and added up as if they had been made."""
     from ..control.pricing import Pricing
@@ -33,6 +33,7 @@ def seed(
     from ..seed import build, history, load, occupied
     from ..store import keys, secrets
     from ..store.engine import Database
+    from ..store.faults import AlreadyExists
     from ..store.writer import LedgerSink
 
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -45,7 +46,7 @@ def seed(
         store.upgrade()
         with store.write() as connection:
             if not force and occupied(connection):
-                raise typer.BadParameter("The database has calls already; --force adds to them.")
+                raise AlreadyExists("The database has calls already; --force adds to them, if they are not of a seed.")
             secrets.bind(connection, keyring)
             keys.bind(connection, pepper)
             house = build(connection, keyring, pepper, rng, start)
