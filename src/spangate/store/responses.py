@@ -17,7 +17,7 @@ from ..wire.usage import Provenance, Usage
 from . import limits, paging
 from .bulk import Rows
 from .packing import packed_exchange, unpacked_exchange
-from .schema import attempts, traces
+from .schema import attempts, calls, traces
 from .schema import responses as table
 
 FORMATS = frozenset({"openai.responses", "openai.responses.stored"})
@@ -116,6 +116,9 @@ def _guessed(connection: Connection, makers: Set[tuple[str, int]]) -> Set[tuple[
     """Those that are in the ledger with tokens that we estimated; from their traces, which keep a copy, they are gone now."""
     estimated: set[tuple[str, int]] = set()
     for some in paging.chunks(sorted({call_id for call_id, _ in makers})):
+        # As all who write what is there anew: whoever deletes the words of these calls has done so, or waits for us.
+        taken = sa.select(calls.c.call_id).where(calls.c.call_id.in_(some)).order_by(calls.c.call_id)
+        connection.execute(taken.with_for_update().with_hint(calls, "WITH (UPDLOCK)", "mssql")).all()
         query = sa.select(attempts.c.call_id, attempts.c.attempt_no)
         query = query.where(attempts.c.call_id.in_(some), attempts.c.provenance == Provenance.estimated.value)
         estimated |= {(row.call_id, row.attempt_no) for row in connection.execute(query)} & makers

@@ -4,10 +4,11 @@ from collections.abc import Callable
 import pytest
 from tests.unit.store.given import T0, attempt, call_id, entry, exchange, trace_id
 
-from spangate.exchange import Exchange, JournalRecord, ProcessPosition, Settled, Status
-from spangate.store import ledger, traces
+from spangate.exchange import Exchange, Fault, JournalRecord, ProcessPosition, Settled, Status
+from spangate.store import deletion, ledger, responses, traces
 from spangate.store.engine import Database
 from spangate.store.ledger import AttemptRow
+from spangate.store.packing import unpacked_exchange
 from spangate.store.responses import Made, maker
 from spangate.store.writer import LedgerSink
 from spangate.wire.usage import Provenance, Usage
@@ -226,3 +227,36 @@ def test_hosts_that_write_down_one_id_at_once_lose_no_call(
     assert {tokens(database, 100 * host + n) for host in range(1, hosts + 1) for n in range(1, 9)} == {REPORTED}
     with database.read() as connection:
         assert [process.duplicates for process in ledger.completeness(connection)] == [0] * hosts
+
+
+def test_words_that_are_deleted_meanwhile_do_not_come_back(database: Database, sink: LedgerSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An estimate gives way while somebody deletes the content of its call: both write the trace's copy of the call."""
+    if database.dialect == "sqlite":
+        pytest.skip("one writes at a time")
+    failed = attempt(status=Status.error, usage=Usage(), provenance=Provenance.unknown, fault=Fault("bad_request", "Not 'my secret'!", 400))
+    guessed = attempt(
+        2, format="openai.responses", model_definition_id="d-1", response_id="resp_1", usage=TOKENS, provenance=Provenance.estimated
+    )
+    keep(sink, exchange(1, request_type="passthrough/model/openai-responses", attempts=(failed, guessed)))
+
+    def delete() -> None:
+        with database.write() as connection:
+            deletion.content(connection, [trace_id(1)])
+
+    deleting = threading.Thread(target=delete)
+
+    def read_late(packed: bytes) -> Exchange:
+        read = unpacked_exchange(packed)
+        deleting.start()
+        deleting.join(0.5)  # it is done by now, unless it has to wait for us
+        return read
+
+    with monkeypatch.context() as patch:
+        patch.setattr(responses, "unpacked_exchange", read_late)
+        keep(sink, looked_up(2), after=1)
+    deleting.join()
+    with database.read() as connection:
+        (stored,) = traces.batch(connection, [trace_id(1)])
+    first, second = stored.exchange.attempts
+    assert first.fault is not None
+    assert (first.fault.message, second.usage) == (deletion.GONE, Usage())
