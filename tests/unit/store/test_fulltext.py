@@ -146,7 +146,7 @@ def test_traces_keep_their_place_in_the_index_when_the_file_is_written_anew(sqli
 
 def test_many_traces_that_may_match_are_gone_through_in_the_order_of_time(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     keep(sqlite, dict.fromkeys(range(1, 30), ("all alike", None)))
-    monkeypatch.setattr(traces, "FEW", 10)
+    monkeypatch.setattr(traces, "FEW_TEXTS", 10)
     with sqlite.read() as connection:
         assert found(connection, "text LIKE '%all%' AND text LIKE '%alike%'") == list(range(29, 0, -1))
 

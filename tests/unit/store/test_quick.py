@@ -132,6 +132,7 @@ def test_what_many_match_is_gone_through_in_the_order_of_time(database: Database
         pytest.skip("the plan of a table this small says nothing elsewhere")
     many(database, 20)
     monkeypatch.setattr(traces, "FEW", 3)
+    monkeypatch.setattr(traces, "FEW_TEXTS", 3)
     with database.read() as connection:
         for filter in ("execution_time >= 10", "text LIKE '%question%'"):
             assert "experiment_id_request_time_ms_trace_id (experiment_id=?)" in plan(connection, filter)
