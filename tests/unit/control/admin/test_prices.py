@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from spangate.prices.genai import installed
+from spangate.store.prices import SIMULATED
 
 PATH = "/api/v1/prices"
 GATEWAY = "/api/3.0/mlflow/gateway"
@@ -52,7 +53,7 @@ def test_pages_of_prices_add_up_to_all_of_them(http: httpx.Client) -> None:
         if token is None:
             break
     assert len(seen) > 1000
-    assert sorted(seen) == sorted(price.price_id for price in installed())
+    assert sorted(seen) == sorted(price.price_id for price in [*installed(), SIMULATED])
     assert page["edition"].startswith("genai-prices ")
 
 
@@ -125,6 +126,8 @@ def test_an_endpoint_is_quoted_by_its_models(http: httpx.Client) -> None:
         ({"endpoint": "none", "usage": {"input": -1}}, 400, "input"),
         ({"endpoint": "none", "usage": {"tokens": 1}}, 400, "tokens"),
         ({"provider": "openai", "model": "m", "usage": {}, "at": "soon"}, 400, "at"),
+        ({"provider": "openai", "model": "m", "usage": {}, "at": "9999-12-31T23:59:59-14:00"}, 400, "years 1 to 9999"),
+        ({"provider": "openai", "model": "m", "usage": {}, "at": "0001-01-01T00:00:00+14:00"}, 400, "years 1 to 9999"),
     ],
 )
 def test_a_quote_of_nothing_is_refused_in_words(http: httpx.Client, body: Any, status: int, words: str) -> None:
@@ -194,6 +197,7 @@ def test_a_contract_has_a_multiplier_for_its_time(http: httpx.Client) -> None:
         ({"multiplier": "1", "model": None}, 400, "for an endpoint, a secret, a provider or a model"),
         ({"multiplier": "1", "effective_from": "2026-02-01", "effective_to": "2026-01-01"}, 400, "after"),
         ({"multiplier": "1", "effective_from": "soon"}, 400, "effective_from"),
+        ({"multiplier": "1", "effective_to": "9999-12-31T23:59:59-14:00"}, 400, "years 1 to 9999"),
         ({"multiplier": "1", "endpoint_id": "e-none"}, 404, "no endpoint 'e-none'"),
         ({"multiplier": "1", "provider": "openia"}, 400, "openia"),
         ({"multiplier": "1", "price": "1"}, 400, "price"),
