@@ -20,6 +20,7 @@ from . import limits, paging
 from .engine import bump
 from .faults import AlreadyExists, Invalid, NotFound
 from .fingerprints import first
+from .periods import LATEST
 from .schema import api_key_tags, endpoints, experiments
 from .schema import api_keys as table
 
@@ -255,6 +256,8 @@ def _said(connection: Connection, given: Mapping[str, Any], now: int) -> dict[st
     expires_at = given.get("expires_at")
     if expires_at is not None and expires_at <= now:
         raise Invalid("'expires_at' has passed already. To end a key now, revoke it.")
+    if expires_at is not None and expires_at >= LATEST:
+        raise Invalid("'expires_at' must be before 2200. A key that is to have no end has none: leave it out.")
     return said
 
 
