@@ -15,6 +15,7 @@ from ..prices.cost import PICO
 
 MOST_TOKENS = 10**15
 MOST_DOLLARS = 10**9
+EARLIEST, LATEST = 1970, 2200  # years: what is outside was meant otherwise
 MOST_ROWS = 250_000  # of a file; they take some seconds
 LONGEST = 1_000  # characters of a name or an id
 
@@ -85,13 +86,15 @@ class Record(msgspec.Struct, frozen=True):
         value = self.said.get(name)
         try:
             if isinstance(value, int) or (isinstance(value, str) and value.isascii() and value.isdigit() and len(value) > 8):
-                return datetime.datetime.fromtimestamp(int(value), datetime.UTC)
-            moment = datetime.datetime.fromisoformat(value) if isinstance(value, str) else None
+                moment = datetime.datetime.fromtimestamp(int(value), datetime.UTC)
+            else:
+                said = datetime.datetime.fromisoformat(value) if isinstance(value, str) else None
+                moment = said and (said.replace(tzinfo=datetime.UTC) if said.tzinfo is None else said.astimezone(datetime.UTC))
         except (ValueError, OverflowError, OSError):
             moment = None
-        if moment is None:
+        if moment is None or not EARLIEST <= moment.year < LATEST:
             self.fail(f"{name} is no day: {_shown(value)}")
-        return moment.replace(tzinfo=datetime.UTC) if moment.tzinfo is None else moment.astimezone(datetime.UTC)
+        return moment
 
     def bucket(self, start: str, end: str) -> datetime.date:
         """The day of a span of time that is in one."""

@@ -107,7 +107,10 @@ def ms(moment: datetime.datetime | None) -> int | None:
     if moment is None:
         return None
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=datetime.UTC)
-    return (aware - EPOCH) // datetime.timedelta(milliseconds=1)
+    try:
+        return (aware.astimezone(datetime.UTC) - EPOCH) // datetime.timedelta(milliseconds=1)
+    except OverflowError:
+        raise Invalid(f"Invalid time '{moment.isoformat()}': in UTC it is not in the years 1 to 9999.") from None
 
 
 def _pico(name: Class, text: str) -> int:
