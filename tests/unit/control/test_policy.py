@@ -1,9 +1,9 @@
 import base64
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import Body, FastAPI, Request
 from starlette.testclient import TestClient
 
 from spangate.control import problems
@@ -144,6 +144,22 @@ def test_asks_for_the_key_before_it_looks_at_the_request() -> None:
         assert (bad.status_code, bad.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
         assert client.get("/nothing").json() == {"error_code": "ENDPOINT_NOT_FOUND", "message": "There is nothing at GET /nothing."}
         assert client.post("/open").json() == {"error_code": "BAD_REQUEST", "message": "/open does not take POST."}
+
+
+@pytest.mark.parametrize("body", [b'{"text": "\\ud800"}', b'{"\\udfff": 1}', b'["\xed\xa0\x80"]'], ids=["value", "name", "raw"])
+def test_half_of_a_surrogate_pair_is_no_text(body: bytes) -> None:
+    app = application()
+
+    @app.post("/keep")
+    @allows(Policy.admin)
+    async def keep(said: Annotated[Any, Body()]) -> Any:  # pyright: ignore[reportUnusedFunction]
+        return said
+
+    with TestClient(app, headers={"x-api-key": "right", "content-type": "application/json"}) as client:
+        refused = client.post("/keep", content=body)
+        assert (refused.status_code, refused.json()["error_code"]) == (400, "BAD_REQUEST")
+        assert "surrogate" in refused.json()["message"]
+        assert client.post("/keep", content=b'{"text": "\\ud83d\\ude00"}').json() == {"text": "\N{GRINNING FACE}"}
 
 
 def test_no_more_is_read_than_the_limit_however_it_is_sent() -> None:
