@@ -93,7 +93,13 @@ def test_experiments(two: Two) -> None:
         assert reader.post(f"{EXPERIMENTS}/set-experiment-tag", json={"experiment_id": mine, "key": "a", "value": "b"}).status_code == 200
         assert missing(reader.get(f"{EXPERIMENTS}/get", params={"experiment_id": other}))
         assert missing(reader.get(f"{EXPERIMENTS}/get", params={"experiment_id": "77"}))
-        assert missing(reader.get(f"{EXPERIMENTS}/get-by-name", params={"experiment_name": "gateway/other"}))
+        unseen, unknown = (
+            reader.get(f"{EXPERIMENTS}/get-by-name", params={"experiment_name": name}) for name in ("gateway/other", "gateway/none")
+        )
+        assert missing(unseen)
+        assert unseen.json()["message"] == unknown.json()["message"].replace("gateway/none", "gateway/other"), (
+            "one cannot be told from the other"
+        )
         assert missing(reader.post(f"{EXPERIMENTS}/set-experiment-tag", json={"experiment_id": other, "key": "a", "value": "b"}))
         assert missing(reader.post(f"{EXPERIMENTS}/delete-experiment-tag", json={"experiment_id": other, "key": "mlflow.note"}))
         refused = reader.post(f"{EXPERIMENTS}/create", json={"name": "new"})

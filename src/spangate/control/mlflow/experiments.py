@@ -48,7 +48,10 @@ def get(desk: Desk, ask: GetExperiment) -> ExperimentReply:
 
 def get_by_name(desk: Desk, ask: GetExperimentByName) -> ExperimentReply:
     with desk.read() as connection:
-        return ExperimentReply(experiment=info(_seen(desk, store.get_by_name(connection, ask.experiment_name))))
+        experiment = store.get_by_name(connection, ask.experiment_name)
+    if not desk.caller.may_see(experiment.experiment_id):
+        raise NotFound(f"Could not find experiment with name '{ask.experiment_name}'")
+    return ExperimentReply(experiment=info(experiment))
 
 
 def search(desk: Desk, ask: SearchExperiments) -> ExperimentsReply:
