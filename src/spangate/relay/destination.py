@@ -6,7 +6,7 @@ from spangate.exchange import Maker, Route, Scope, Target
 from spangate.wire.formats import openai_responses, raw
 from spangate.wire.problems import Refusal
 
-from .admit import admit
+from .admit import admit, admit_on
 from .asked import asked
 from .call import Call
 from .peek import Peek
@@ -42,8 +42,11 @@ async def destination(call: Call, routes: Routes, responses: Responses) -> tuple
         call.routed(found, stream=peeked.stream, model=None)
         return found, peeked
     admit(inbound.caller, found)
-    if peeked.previous is not None and inbound.format == openai_responses.NAME and len(found.targets) > 1:
-        return continued(found, await _known(responses, peeked.previous)), peeked
+    if peeked.previous is not None and inbound.format == openai_responses.NAME:
+        limited = inbound.caller is not None and inbound.caller.endpoints is not None
+        maker = await _known(responses, peeked.previous) if limited or len(found.targets) > 1 else None
+        admit_on(inbound.caller, maker)
+        return continued(found, maker), peeked
     return found, peeked
 
 

@@ -5,13 +5,13 @@ import json
 import msgspec
 import pytest
 
-from spangate.exchange import Caller, Content, EndpointSettings, Inbound, Maker, ProxyRules, Reply, Route, Status
+from spangate.exchange import Caller, Content, EndpointSettings, Inbound, Maker, ProxyRules, Reply, Role, Route, Status
 from spangate.relay.route import Routes
 from spangate.relay.streaming import CutOff, StreamBody
 from spangate.wire.problems import Interrupted, Refusal
 from spangate.wire.usage import Provenance, Usage
 
-from .fakes import CALL_ID, CLAUDE, JSON, NAMES, SECOND, SSE, TARGET, World
+from .fakes import CALL_ID, CLAUDE, JSON, NAMES, SECOND, SSE, TARGET, World, inbound
 
 FIRST = msgspec.structs.replace(
     TARGET, formats={"openai.chat": "https://p/v1/chat/completions", "openai.responses": "https://p/v1/responses"}, base_url="https://p/v1"
@@ -216,6 +216,16 @@ async def test_a_response_that_goes_on_goes_where_the_one_before_it_was_made(kno
     it.responses.known.update(known)
     await it.call(b'{"model":"all","previous_response_id":"resp_0"}', "openai.responses")
     assert (it.responses.asked, [sent.url for sent in it.transport.sent]) == (["resp_0"], [url])
+
+
+@pytest.mark.parametrize(("maker", "status"), [(Maker("e-1", "d-1"), 403), (Maker("e-2", "d-1"), 200), (None, 200)])
+async def test_a_key_for_some_endpoints_goes_on_from_their_responses_alone(maker: Maker | None, status: int) -> None:
+    it = world(200, JSON, said(COMPLETED))
+    it.responses.known.update({} if maker is None else {"resp_0": maker})
+    caller = Caller(key_id="k-2", name="team", role=Role.developer, endpoints=frozenset({"e-2"}))
+    asked = inbound(b'{"model":"shut","previous_response_id":"resp_0"}', "openai.responses")
+    reply = await it.relay(msgspec.structs.replace(asked, caller=caller))
+    assert (reply.status, len(it.transport.sent)) == (status, status == 200)
 
 
 async def test_it_goes_on_without_control_too() -> None:
