@@ -5,11 +5,13 @@ these cannot be had, previews are read one after the other. An index only says w
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from .filters import Comparison
+from .schema import traces
 
 TERMS = 32  # trigrams of one search; more narrow nothing down and cost a look each
 
@@ -90,6 +92,15 @@ def candidates(connection: Connection, comparison: Comparison) -> sa.Select[str]
     docs, search = sa.table(_DOCS, sa.column("doc"), sa.column("trace_id", sa.String)), sa.table(_TERMS, sa.column("rowid"))
     found = sa.select(search.c.rowid).where(sa.literal_column(_TERMS).op("MATCH")(wanted))
     return sa.select(docs.c.trace_id).where(docs.c.doc.in_(found))
+
+
+def is_rare(connection: Connection, condition: sa.ColumnElement[bool], most: int) -> bool:
+    """Whether PostgreSQL expects a condition on previews to leave so many traces at most: then it takes all of them from its index."""
+    if connection.dialect.name != "postgresql":
+        return False
+    query = sa.select(traces.c.trace_id).where(condition).compile(connection, compile_kwargs={"render_postcompile": True})
+    plan: Any = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {query}", query.params).scalar_one()
+    return plan[0]["Plan"]["Plan Rows"] <= most
 
 
 def _terms(op: str, text: str) -> Iterator[str]:

@@ -190,11 +190,15 @@ def _searches(
     Where a comparison alone leaves few traces, they are taken and looked at. Else all are gone through in the order of an index,
     which may be a long way, but not for one page: matches are near.
     """
+    # Plus zero: the indexes that begin with the experiment are not to be used.
+    in_any_order = query.where((table.c.experiment_id + 0).in_(experiment_ids))
     for comparison in comparisons:
+        if _is_of_previews(comparison) and fulltext.is_rare(connection, _condition(connection.dialect.name, comparison), FEW_TEXTS):
+            return [in_any_order]
         some = _matching(connection, comparison)
-        if some is not None and _at_most(FEW_TEXTS if _is_of_previews(comparison) else FEW, connection, some):
-            # Plus zero: the index over experiments is not to be used instead.
-            return [query.where(table.c.trace_id.in_(some), (table.c.experiment_id + 0).in_(experiment_ids))]
+        few = None if some is None else _if_few(connection, some, FEW_TEXTS if _is_of_previews(comparison) else FEW)
+        if few is not None:
+            return [in_any_order.where(table.c.trace_id.in_(few))]
     if 0 < len(experiment_ids) <= APART:
         return [query.where(_within(connection, experiment_id, comparisons)) for experiment_id in experiment_ids]
     return [query.where(table.c.experiment_id.in_(experiment_ids))]
@@ -205,10 +209,17 @@ def _within(connection: Connection, experiment_id: int, comparisons: Sequence[fi
     here = table.c.experiment_id == experiment_id
     for comparison in comparisons:
         if comparison.entity == "attribute" and comparison.key in _DURATION and comparison.op in (">", ">=", "="):
-            some = sa.select(table.c.trace_id).where(here, filters.number(table.c.duration_ms, comparison))
-            if _at_most(FEW, connection, some):
-                return table.c.trace_id.in_(some)
+            few = _if_few(connection, sa.select(table.c.trace_id).where(here, filters.number(table.c.duration_ms, comparison)), FEW)
+            if few is not None:
+                return table.c.trace_id.in_(few)
     return here
+
+
+def _if_few(connection: Connection, ids: sa.Select[str], most: int) -> sa.Select[str] | None:
+    """The same ids if there are so many at most. The limit stays in it: a planner that does not know how few they are then does."""
+    some = ids.limit(most + 1).subquery()
+    few = connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one() <= most
+    return sa.select(some.c.trace_id) if few else None
 
 
 def _matching(connection: Connection, comparison: filters.Comparison) -> sa.Select[str] | None:
@@ -224,10 +235,6 @@ def _matching(connection: Connection, comparison: filters.Comparison) -> sa.Sele
 
 def _is_of_previews(comparison: filters.Comparison) -> bool:
     return (comparison.entity, comparison.key) in _PREVIEWS
-
-
-def _at_most(most: int, connection: Connection, ids: sa.Select[str]) -> bool:
-    return connection.execute(sa.select(sa.func.count()).select_from(ids.limit(most + 1).subquery())).scalar_one() <= most
 
 
 def _placed(comparison: filters.Comparison) -> filters.Comparison:

@@ -91,6 +91,14 @@ def test_postgresql_finds_the_same_along_its_index(database: Database) -> None:
             assert found(connection, filter) == expected
 
 
+@pytest.mark.parametrize("comparison", ["LIKE '%s th%'", "ILIKE '%S TH%'", "= 'x%y'", "IN ('a', 'b')", "RLIKE '[0-9]+th'", "IS NULL"])
+def test_any_comparison_with_a_preview_can_be_asked_for(database: Database, comparison: str) -> None:
+    keep(database, {number: (f"What is {number}?", f"It is the {number}th Quokka") for number in range(1, 5)})
+    with database.read() as connection:
+        found_ = found(connection, f"metadata.`mlflow.traceOutputs` {comparison}")
+    assert found_ == ([4, 3, 2, 1] if "th" in comparison.lower() else [])
+
+
 def test_whatever_python_lowers_is_found_by_its_lower_case(sqlite: Database) -> None:
     cased = [chr(code) for code in range(0x110000) if not 0xD800 <= code <= 0xDFFF and chr(code).lower() != chr(code)]
     keep(sqlite, {number: (f"qq{character}", None) for number, character in enumerate(cased, 1)})
