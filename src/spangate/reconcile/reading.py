@@ -204,6 +204,8 @@ def pages(file: File) -> list[Record]:
                 continue
             said, at = decoder.raw_decode(text, at)
             found += cast("list[object]", said) if isinstance(said, list) else [said]
+        if "\\ud" in text.lower():  # perhaps half of a surrogate pair, which is read and cannot be written
+            json.dumps(found, ensure_ascii=False, default=str).encode()
     except (ValueError, RecursionError) as error:
         raise BadExport(f"{file.name}: not JSON: {error if isinstance(error, ValueError) else 'it is nested too deep'}") from None
     for number, page in enumerate(found, 1):

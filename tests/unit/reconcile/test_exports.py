@@ -240,6 +240,7 @@ def admin(**changes: object) -> str:
         ('{"data": NaN}', "not JSON"),
         ("[" * 100_000, "not JSON"),
         ('{"data": [' + "9" * 5_000 + "]}", "not JSON"),
+        (usage(model="\ud800"), "surrogates not allowed"),
         ("[1]", "document 1"),
         ('{"data": []}', "no known export"),
         ('{"data": [{"start_time": 1, "results": 7}]}', "results is no list"),
