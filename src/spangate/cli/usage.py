@@ -17,6 +17,7 @@ from .options import calling
 from .there import Columns, There, write_json
 
 CENT = Decimal("0.01")
+UNBOUNDED = 10_000  # columns
 
 
 class _Shows(TyperGroup):
@@ -94,7 +95,11 @@ def show(
         return
     there.say(f"{_minute(report.since)} to {_minute(report.until)}, {report.zone}")
     if report.step or report.group_by:
-        there.console.print(_table(report, compare=compare, latency=latency))
+        table = _table(report, compare=compare, latency=latency)
+        # A figure that is cut is another figure: where all do not fit beside the names, the terminal wraps the line.
+        needed = there.console.measure(table, options=there.console.options.update_width(UNBOUNDED)).minimum
+        there.console.width = max(there.console.width, needed)
+        there.console.print(table)
     for sentence in _sentences(report, latency=latency):
         there.say(sentence)
 
@@ -168,7 +173,8 @@ def _table(report: UsageReport, *, compare: bool, latency: bool) -> Table:
     for number, name in enumerate(named):
         table.add_column(Text(name), footer="total" if number == 0 else "", overflow="fold")
     for name, cell in cells.items():
-        table.add_column(name, footer=cell(report.total), justify="right", no_wrap=True)
+        widest = max(len(figure) for figure in (name, cell(report.total), *map(cell, report.rows)))
+        table.add_column(name, footer=cell(report.total), justify="right", no_wrap=True, min_width=widest)
     for row in report.rows:
         period = [_minute(row.since)] if report.step else []
         group = ["(other)" if row.other else row.group[name] or "-" for name in report.group_by]

@@ -176,7 +176,7 @@ class Usage:
 
 def _query(asked: Question) -> dict[str, Any]:
     names = {"by": "group_by"}
-    return {names.get(name, name): value for name, value in asked.items() if value not in (None, False, ())}
+    return {names.get(name, name): value for name, value in asked.items() if value is not None and value is not False and value != ()}
 
 
 def _month(month: str) -> str:

@@ -88,6 +88,20 @@ def test_days_and_a_comparison_are_columns(used: Gateway) -> None:
     assert table[2][-2:] == ["$24.68", "-100.0 %"]
 
 
+def test_no_figure_is_cut_on_a_narrow_terminal(used: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ("usage", "--by", "team,model", "--compare", "--latency", *RANGE)
+    wide = lines(used.run(*asked).stdout)[1:-3]
+    monkeypatch.setattr("typer.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    narrow = re.sub(r"\x1b\[[0-9;]*m", "", used.run(*asked).stdout)  # a terminal has bold letters
+    assert lines(narrow)[1:-3] == wide
+
+
+def test_the_top_of_nothing_is_a_slip(used: Gateway) -> None:
+    refused = used.run("usage", "--by", "team", "--top", "0", *RANGE)
+    assert (refused.exit_code, "top" in str(refused.exception)) == (1, True)
+
+
 def test_scripts_get_json_or_csv(used: Gateway) -> None:
     found = used.json("usage", "--by", "team", "--order", "calls", *RANGE)
     assert [row["group"]["team"] for row in found["rows"]] == ["", "search", "ads"]
