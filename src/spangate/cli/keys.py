@@ -141,7 +141,9 @@ def list_(
 ) -> None:
     """Keys that are in force, oldest first."""
     found = there.client.keys.list(owner=owner, team=team, role=role.value if role else None, revoked=all, expired=all)
-    there.table(found, columns(there), empty="No such keys. Make one: spangate keys create NAME --owner SOMEBODY")
+    # They are many columns: those that say nothing of any of these are left out, and ids; `show` and --json have all.
+    told = {name: value for name, value in columns(there).items() if name != "id" and any(value(key) not in (None, "") for key in found)}
+    there.table(found, told, empty="No such keys. Make one: spangate keys create NAME --owner SOMEBODY")
 
 
 @app.command()

@@ -110,6 +110,8 @@ def test_lists_what_is_in_force(gateway: Gateway) -> None:
     assert names("--team", "search") == ["a", "b"]
     assert names("--role", "viewer") == ["d"]
     assert "revoked 2" in gateway.run("keys", "list", "--all").stdout
+    head = "name role endpoints experiments owner team state key"
+    assert gateway.run("keys", "list").stdout.split("\n")[0].split() == head.split(), "what none of them has is no column"
 
 
 @pytest.mark.parametrize("name", ["none", "k-" + "0" * 32])
