@@ -77,8 +77,9 @@ def search(
     max_results: int | None = None,
     page_token: str | None = None,
     among: Collection[str] | None = None,
+    endpoint_ids: Collection[str] | None = None,
 ) -> tuple[list[Experiment], str | None]:
-    """`among`: ids of those that may be found; None: all."""
+    """`among`: ids of those that may be found; None: all. `endpoint_ids`: none into which other endpoints alone trace; None: all."""
     size = PAGE if max_results is None else max_results
     if not 1 <= size <= PAGE_LIMIT:
         raise Invalid(f"Invalid value for max_results: {size}. It must be at least 1 and at most {PAGE_LIMIT}.")
@@ -94,6 +95,8 @@ def search(
             raise Invalid(f"Invalid view_type '{view}'. Use ACTIVE_ONLY, DELETED_ONLY or ALL.")
     if among is not None:
         query = query.where(table.c.experiment_id.in_(sorted(_number(experiment_id) for experiment_id in among)))
+    if endpoint_ids is not None:
+        query = query.where(~_of_others(endpoint_ids))
     for comparison in filters.parse(filter or ""):
         query = query.where(_condition(connection.dialect.name, comparison))
     orders = [_order(clause) for clause in order_by] or [paging.Order(table.c.created_at, "created_at", descending=True)]
@@ -101,6 +104,17 @@ def search(
     page = paging.Page(orders, ("experiments", view, filter))
     rows, token = page.rows(connection, query, size, page_token)
     return _with_tags(connection, rows), token
+
+
+def of_others(connection: Connection, experiment_id: str, endpoint_ids: Collection[str]) -> bool:
+    """Whether endpoints trace into it, and none of these does."""
+    found = sa.select(table.c.experiment_id).where(table.c.experiment_id == _number(experiment_id), _of_others(endpoint_ids))
+    return connection.execute(found).first() is not None
+
+
+def _of_others(endpoint_ids: Collection[str]) -> sa.ColumnElement[bool]:
+    traces = sa.exists().where(endpoints.c.experiment_id == table.c.experiment_id)
+    return sa.and_(traces, ~traces.where(endpoints.c.endpoint_id.in_(sorted(endpoint_ids))))
 
 
 def rename(connection: Connection, experiment_id: str, name: str, *, now: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.store.given import T0, exchange, house
 
 from spangate.exchange import ProcessPosition, Settled
-from spangate.store import aliases
+from spangate.store import aliases, endpoints
 
 GATEWAY = "/api/3.0/mlflow/gateway"
 EXPERIMENTS = "/api/2.0/mlflow/experiments"
@@ -104,6 +104,24 @@ def test_experiments(two: Two) -> None:
         assert missing(reader.post(f"{EXPERIMENTS}/delete-experiment-tag", json={"experiment_id": other, "key": "mlflow.note"}))
         refused = reader.post(f"{EXPERIMENTS}/create", json={"name": "new"})
         assert (refused.status_code, refused.json()["error_code"]) == (403, "PERMISSION_DENIED")
+
+
+def test_experiments_of_other_endpoints(two: Two) -> None:
+    mine, other = two.mine.endpoint, two.other.endpoint
+    with two.reader(endpoints=[mine.endpoint_id]) as reader:
+        made = reader.post(f"{EXPERIMENTS}/create", json={"name": "own"}).json()["experiment_id"]
+        found = reader.post(f"{EXPERIMENTS}/search", json={"max_results": 10, "view_type": "ALL"}).json()["experiments"]
+        assert {each["experiment_id"] for each in found} == {"0", mine.experiment_id, made}
+        for experiment_id, gone in ((mine.experiment_id, False), (made, False), (other.experiment_id, True)):
+            assert missing(reader.get(f"{EXPERIMENTS}/get", params={"experiment_id": experiment_id})) is gone
+            tag = {"experiment_id": experiment_id, "key": "a", "value": "b"}
+            assert missing(reader.post(f"{EXPERIMENTS}/set-experiment-tag", json=tag)) is gone
+            assert missing(reader.post(f"{EXPERIMENTS}/delete-experiment-tag", json={"experiment_id": experiment_id, "key": "a"})) is gone
+        assert missing(reader.get(f"{EXPERIMENTS}/get-by-name", params={"experiment_name": "gateway/other"}))
+    with two.gateway.control.database.write() as connection:
+        endpoints.update(connection, mine.endpoint_id, experiment_id=other.experiment_id, now=T0)
+    with two.reader(name="k2", endpoints=[mine.endpoint_id]) as reader:
+        assert reader.get(f"{EXPERIMENTS}/get", params={"experiment_id": other.experiment_id}).status_code == 200, "both trace there now"
 
 
 def test_a_developer_makes_experiments(two: Two) -> None:

@@ -1,5 +1,7 @@
 """Experiments over MLflow's REST: where the traces of endpoints are kept."""
 
+from sqlalchemy import Connection
+
 from ...store import experiments as store
 from ...store.faults import Invalid, NotFound
 from ..desk import Desk
@@ -43,14 +45,14 @@ def create(desk: Desk, ask: CreateExperiment) -> ExperimentCreated:
 
 def get(desk: Desk, ask: GetExperiment) -> ExperimentReply:
     with desk.read() as connection:
-        return ExperimentReply(experiment=info(_seen(desk, store.get(connection, ask.experiment_id))))
+        return ExperimentReply(experiment=info(_seen(desk, connection, ask.experiment_id)))
 
 
 def get_by_name(desk: Desk, ask: GetExperimentByName) -> ExperimentReply:
     with desk.read() as connection:
         experiment = store.get_by_name(connection, ask.experiment_name)
-    if not desk.caller.may_see(experiment.experiment_id):
-        raise NotFound(f"Could not find experiment with name '{ask.experiment_name}'")
+        if not _sees(desk, connection, experiment):
+            raise NotFound(f"Could not find experiment with name '{ask.experiment_name}'")
     return ExperimentReply(experiment=info(experiment))
 
 
@@ -67,6 +69,7 @@ def search(desk: Desk, ask: SearchExperiments) -> ExperimentsReply:
             max_results=most,
             page_token=ask.page_token or None,
             among=desk.caller.experiments,
+            endpoint_ids=desk.caller.endpoints,
         )
     return ExperimentsReply(experiments=[info(experiment) for experiment in found], next_page_token=token)
 
@@ -92,21 +95,27 @@ def restore(desk: Desk, ask: GetExperiment) -> Nothing:
 
 def set_tag(desk: Desk, ask: SetExperimentTag) -> Nothing:
     with desk.write() as connection:
-        _seen(desk, store.get(connection, ask.experiment_id))
+        _seen(desk, connection, ask.experiment_id)
         store.set_tag(connection, ask.experiment_id, ask.key, ask.value or "")
     return Nothing()
 
 
 def delete_tag(desk: Desk, ask: DeleteExperimentTag) -> Nothing:
     with desk.write() as connection:
-        _seen(desk, store.get(connection, ask.experiment_id))
+        _seen(desk, connection, ask.experiment_id)
         store.delete_tag(connection, ask.experiment_id, ask.key)
     return Nothing()
 
 
-def _seen(desk: Desk, experiment: store.Experiment) -> store.Experiment:
-    if not desk.caller.may_see(experiment.experiment_id):
-        raise NotFound(f"No Experiment with id={experiment.experiment_id} exists")
+def _sees(desk: Desk, connection: Connection, experiment: store.Experiment) -> bool:
+    own = desk.caller.endpoints
+    return desk.caller.may_see(experiment.experiment_id) and (own is None or not store.of_others(connection, experiment.experiment_id, own))
+
+
+def _seen(desk: Desk, connection: Connection, experiment_id: str) -> store.Experiment:
+    experiment = store.get(connection, experiment_id)
+    if not _sees(desk, connection, experiment):
+        raise NotFound(f"No Experiment with id={experiment_id} exists")
     return experiment
 
 
