@@ -10,9 +10,10 @@ import pytest
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
-from spangate.store import engine, revisions, schema
+from spangate.store import engine, fulltext, revisions, schema
 from spangate.store.engine import Check, Database
 from spangate.store.faults import AlreadyExists, Invalid, StoreFault, Unavailable
+from spangate.store.filters import Comparison
 
 SECRET = "DROP-THE-ROW-0123456789"  # stands for what a statement may hold and a message may not
 
@@ -214,6 +215,31 @@ def test_settings_and_new_counts_come_to_rows_that_are_there(open_database: Open
             sa.select(counts.response_id, counts.input_tokens, counts.image_input_tokens, counts.image_output_tokens, counts.service_tier)
         ).all() == [("resp_1", 11, None, None, None)]
         assert connection.execute(sa.select(schema.responses)).all() == []
+    assert database.check().ok
+
+
+def test_traces_that_are_there_are_found_by_whose_key_and_by_what_was_said(open_database: Open) -> None:
+    database = open_database()
+    database.upgrade("0004")
+    with database.write() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO calls (call_id, process_id, received_ns, format, request_type, stream, caller, request_bytes, status, attempts)"
+            " VALUES ('c-1', 'p', 1, 'openai.chat', 'x', FALSE, 'ann', 1, 'ok', 0)"
+        )
+        for trace_id, call_id in (("tr-1", "c-1"), ("tr-2", "c-gone")):
+            connection.exec_driver_sql(
+                "INSERT INTO traces (trace_id, experiment_id, call_id, name, state, request_time_ms, request_preview, exchange)"
+                f" VALUES ('{trace_id}', 0, '{call_id}', 'n', 'OK', 1, 'where is the quokka', '')"
+            )
+    assert database.upgrade() == EVERY[4:]
+    columns = schema.traces.c
+    with database.read() as connection:
+        rows = connection.execute(sa.select(columns.trace_id, columns.username).order_by(columns.trace_id)).all()
+        assert rows == [("tr-1", "ann"), ("tr-2", None)]
+        if database.dialect == "sqlite":
+            query = fulltext.candidates(connection, Comparison("attribute", "text", "LIKE", "%quokka%"))
+            assert query is not None
+            assert sorted(connection.execute(query).scalars()) == ["tr-1", "tr-2"]
     assert database.check().ok
 
 
