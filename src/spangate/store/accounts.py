@@ -9,6 +9,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -26,7 +27,9 @@ from .schema import usage_dimensions, usage_rollups
 CostOf = Callable[[Billed], Cost | None]
 Row = Mapping[Any, Any]  # by the names of the table's columns
 
+KNOWN = 50_000  # rows that a drain remembers: 10 MB
 WIDTHS = (900, 3_600, 86_400)  # s that a bucket lasts, each a multiple of the one before
+JOINED = (3_600, 86_400)  # those of which there is another row, of all keys together: a quarter of the rows where there are a hundred keys
 
 # What asks no model costs no tokens: nobody has to know any.
 FREE = frozenset({"anthropic.count_tokens", "gemini.count_tokens", "openai.responses.stored"})
@@ -41,8 +44,11 @@ SUMS = ("input_tokens", "output_tokens", "cost_pico", "unpriced", "estimated")  
 
 _dimensions = Rows(usage_dimensions)
 _rollups = Rows(usage_rollups)
-_KEPT_OTHERWISE = {"width", "bucket", "dimension_id", "cost_micro", "cost_rest", "durations", "first_tokens"}
-_COUNTS = tuple(name for name in _rollups.columns if name not in _KEPT_OTHERWISE)
+_KEY, _OTHERS = ("width", "bucket", "dimension_id"), ("cost_micro", "cost_rest", "durations", "first_tokens")
+_COUNTS = tuple(name for name in _rollups.columns if name not in (*_KEY, *_OTHERS))
+# A row is taken apart and put together a thousand times a second: by place, not by name.
+_counts_of, _others_of = (itemgetter(*map(_rollups.columns.index, names)) for names in (_COUNTS, _OTHERS))
+_in_order = itemgetter(*map((*_KEY, *_COUNTS, *_OTHERS).index, _rollups.columns))
 
 
 class Dimension(NamedTuple):
@@ -58,6 +64,11 @@ class Dimension(NamedTuple):
     team: str
     status: str
     price_id: str
+
+    @property
+    def joined(self) -> "Dimension":
+        """Of all keys together, and so of all owners and teams."""
+        return self._replace(key_id="", key_name="", owner="", team="")
 
 
 class Measures:
@@ -215,8 +226,23 @@ def _sum(values: Iterator[int | None]) -> int | None:
 # ---------------------------------------------------------------- into the database
 
 
-def apply(connection: Connection, contributions: Contributions) -> None:
-    """Adds them to the rollups of every width. A row that comes to nothing is deleted.
+Key = tuple[int, int, str]  # width (below zero: joined), bucket, dimension_id
+
+
+class Known:
+    """Rows that were there when they were last changed: who adds to them again need not ask. One that is gone since is made again."""
+
+    def __init__(self) -> None:
+        self.keys: set[Key] = set()
+
+    def add(self, keys: Iterable[Key]) -> None:
+        if len(self.keys) > KNOWN:  # most are of a time that no call will be made in again
+            self.keys.clear()
+        self.keys.update(keys)
+
+
+def apply(connection: Connection, contributions: Contributions, known: Known | None = None) -> None:
+    """Adds them to the rollups of every width. A row that comes to nothing is deleted. `known` is of one database, and is added to.
 
     Rows are made, and then taken, in the order of their keys, so that several hosts wait for each other and never in a circle. Only
     where somebody deletes a row between the two is that order lost; the database then ends one of them, and its chore tries again.
@@ -224,10 +250,12 @@ def apply(connection: Connection, contributions: Contributions) -> None:
     changes = _widened(contributions)
     if not changes:
         return
-    _dimensions_there(connection, {dimension for _, dimension in contributions})
+    known = known or Known()
+    unknown = changes.keys() - known.keys
     stored: dict[Key, Measures] = {}
-    absent = changes.keys() - _there(connection, changes)
+    absent = unknown - _there(connection, unknown)
     while absent or not stored:
+        _dimensions_there(connection, contributions, {digest for _, _, digest in absent})
         _rollups.insert_absent(connection, [_row(key, Measures()) for key in sorted(absent)])
         stored = _taken(connection, changes)
         absent = changes.keys() - stored.keys()
@@ -239,9 +267,7 @@ def apply(connection: Connection, contributions: Contributions) -> None:
         else:
             written.append(_row(key, measures))
     _rollups.update(connection, written)
-
-
-Key = tuple[int, int, str]  # width, bucket, dimension_id
+    known.add(changes)
 
 
 def _widened(contributions: Contributions) -> dict[Key, Measures]:
@@ -249,20 +275,30 @@ def _widened(contributions: Contributions) -> dict[Key, Measures]:
     for (begins, dimension), measures in contributions.items():
         if measures.nothing:
             continue
+        own, joined = _ids(dimension)
         for width in WIDTHS:
-            found.setdefault((width, bucket(begins, width), _digest(dimension)), Measures()).merge(measures)
+            found.setdefault((width, bucket(begins, width), own), Measures()).merge(measures)
+        for width in JOINED:
+            found.setdefault((-width, bucket(begins, width), joined), Measures()).merge(measures)
     return found
 
 
 @lru_cache(4_096)
-def _digest(dimension: Dimension) -> str:
+def _ids(dimension: Dimension) -> tuple[str, str]:
+    """Its own, and that of all keys together."""
+    return dimension_id(dimension), dimension_id(dimension.joined)
+
+
+def dimension_id(dimension: Dimension) -> str:
     # Lengths beside the texts: no two dimensions are the same bytes.
     told = "".join(f"{len(text)}:{text}" for text in dimension)
     return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
 
 
-def _dimensions_there(connection: Connection, wanted: set[Dimension]) -> None:
-    by_id = {_digest(dimension): dimension for dimension in wanted}
+def _dimensions_there(connection: Connection, contributions: Contributions, wanted: set[str]) -> None:
+    by_id: dict[str, Dimension] = {}
+    for _, dimension in contributions:
+        by_id |= {digest: one for digest, one in zip(_ids(dimension), (dimension, dimension.joined), strict=True) if digest in wanted}
     there: set[str] = set()
     for some in paging.chunks(sorted(by_id)):
         query = sa.select(usage_dimensions.c.dimension_id).where(usage_dimensions.c.dimension_id.in_(some))
@@ -290,37 +326,25 @@ def _there(connection: Connection, keys: Iterable[Key]) -> set[Key]:
 def _taken(connection: Connection, keys: Iterable[Key]) -> dict[Key, Measures]:
     """Those of the rows that are there, which nobody else changes until we commit."""
     return {
-        (width, begins, row["dimension_id"]): _measures(row)
+        (width, begins, row.dimension_id): _measures(row)
         for width, begins, query in _queries(keys, sa.select(usage_rollups))
-        for row in connection.execute(query.with_for_update().with_hint(usage_rollups, "WITH (UPDLOCK)", "mssql")).mappings()
+        for row in connection.execute(query.with_for_update().with_hint(usage_rollups, "WITH (UPDLOCK)", "mssql"))
     }
 
 
-def _measures(row: Row) -> Measures:
+def _measures(row: sa.Row[Any]) -> Measures:
     measures = Measures()
-    measures.counts = {name: number for name in _COUNTS if (number := row[name])}
-    measures.pico = whole(row["cost_micro"], row["cost_rest"])
-    measures.durations = Histogram.of(row["durations"])
-    measures.first_tokens = Histogram.of(row["first_tokens"])
+    measures.counts = {name: number for name, number in zip(_COUNTS, _counts_of(row), strict=True) if number}
+    micro, rest, durations, first_tokens = _others_of(row)
+    measures.pico = whole(micro, rest)
+    measures.durations = Histogram.of(durations)
+    measures.first_tokens = Histogram.of(first_tokens)
     return measures
 
 
 def _row(key: Key, measures: Measures) -> tuple[Any, ...]:
-    width, begins, digest = key
-    micro, rest = split(measures.pico)
-    return _rollups.of(
-        {
-            **dict.fromkeys(_COUNTS, 0),
-            **measures.counts,
-            "width": width,
-            "bucket": begins,
-            "dimension_id": digest,
-            "cost_micro": micro,
-            "cost_rest": rest,
-            "durations": bytes(measures.durations),
-            "first_tokens": bytes(measures.first_tokens),
-        }
-    )
+    counts = (measures.counts.get(name, 0) for name in _COUNTS)
+    return _in_order((*key, *counts, *split(measures.pico), bytes(measures.durations), bytes(measures.first_tokens)))
 
 
 def _delete(connection: Connection, key: Key) -> None:

@@ -7,6 +7,7 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from . import limits
+from .changed import touch
 from .engine import bump
 from .faults import AlreadyExists, Invalid, NotFound
 from .schema import aliases as table
@@ -34,6 +35,9 @@ def put(connection: Connection, pattern: str, *, endpoint: str, by: str | None =
         raise NotFound(f"GatewayEndpoint not found (name='{endpoint}')")
     person = limits.kept(by, limits.NAME)
     changed: dict[str, object] = {"endpoint_id": endpoint_id, "updated_at": now, "updated_by": person}
+    had = connection.execute(sa.select(table.c.endpoint_id).where(table.c.pattern == pattern)).scalar()
+    for changing in {endpoint_id, had or endpoint_id}:
+        touch(connection, changing, now)
     if connection.execute(table.update().where(table.c.pattern == pattern).values(changed)).rowcount == 0:
         connection.execute(table.insert().values(pattern=pattern, created_at=now, created_by=person, **changed))
     return _all(connection, table.c.pattern == pattern)[0]
@@ -44,10 +48,13 @@ def list_(connection: Connection, *, endpoint: str | None = None) -> list[Alias]
     return _all(connection, sa.true() if endpoint is None else endpoints.c.name == endpoint)
 
 
-def delete(connection: Connection, pattern: str) -> None:
+def delete(connection: Connection, pattern: str, *, now: int) -> None:
     bump(connection)
-    if connection.execute(table.delete().where(table.c.pattern == pattern)).rowcount == 0:
+    endpoint_id = connection.execute(sa.select(table.c.endpoint_id).where(table.c.pattern == pattern)).scalar()
+    if endpoint_id is None:
         raise NotFound(f"There is no alias '{pattern}'.")
+    touch(connection, endpoint_id, now)
+    connection.execute(table.delete().where(table.c.pattern == pattern))
 
 
 def taken(connection: Connection, name: str) -> bool:

@@ -5,9 +5,9 @@ is counted where the larger part of it lies, and the hour is moved. So a month o
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import tzinfo
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 from msgspec import Struct
@@ -16,6 +16,7 @@ from .periods import DAY, HOUR, QUARTER, WEEK, Step, segments
 
 WIDTHS = (DAY, HOUR, QUARTER)
 MONDAY = 3 * DAY  # 1970 began on a Thursday
+LISTED = 2_000  # buckets that are named one by one rather than picked out of a range; the statement has them in its text
 SIZES = {Step.quarter: QUARTER, Step.hour: HOUR, Step.day: DAY, Step.week: WEEK}
 
 
@@ -47,8 +48,26 @@ class Piece(Struct, frozen=True, kw_only=True):
             within = bucket % self.moved.width
             yield within >= self.moved.first
             yield within < self.moved.last
-            if self.size is not None and self.size > self.moved.width:  # most of the wider buckets lie in one period
-                yield self._phase(bucket - within) + self.moved.width > self.size
+            if self._mostly_whole(self.moved):
+                yield self._cut(self.moved, bucket - within)
+
+    def listed(self) -> list[int] | None:
+        """Its buckets, where they lie apart and are few: an index then leads to them, and not past all between them."""
+        if self.moved is None:
+            return None
+        wide: Iterable[int] = range(self.since, self.until, self.moved.width)
+        if self._mostly_whole(self.moved):
+            wide = (bucket for bucket in wide if self._cut(self.moved, bucket))
+        offsets = range(self.moved.first, self.moved.last, self.width)
+        buckets = list(islice((bucket + offset for bucket in wide for offset in offsets), LISTED + 1))
+        return buckets if len(buckets) <= LISTED else None
+
+    def _mostly_whole(self, moved: Moved) -> bool:
+        """Whether most of the wider buckets lie in one period, and have no part that is moved."""
+        return self.size is not None and self.size > moved.width
+
+    def _cut(self, moved: Moved, bucket: Any) -> Any:
+        return self._phase(bucket) + moved.width > self.size
 
     def key(self, bucket: Any) -> Any:
         """What all buckets of a period have in common, told of a number or of a column; None: the piece lies in one."""

@@ -1,5 +1,6 @@
 """Many rows at once, in the quickest way that the driver has: COPY on PostgreSQL, executemany elsewhere."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
@@ -19,24 +20,35 @@ _POSTGRESQL: tuple[tuple[type[sa.types.TypeEngine[Any]], str], ...] = (
 
 
 class Rows:
-    """Rows of one table, in the order of `columns`."""
+    """Rows of one table, in the order of `columns`.
 
-    def __init__(self, table: sa.Table) -> None:
+    `indexed`: to index a row takes PostgreSQL as long as it takes us to make it. What comes as text it stores as soon as it has 64 KB
+    (src/backend/commands/copyfrom.c, MAX_BUFFERED_BYTES, which counts lines of text only); of the binary form, quicker to send and half
+    the size for bytes, it first waits for 1,000 rows, or for all.
+    """
+
+    def __init__(self, table: sa.Table, *, indexed: bool = False) -> None:
         self.table = table
+        self._indexed = indexed
         self.columns = [column.name for column in table.columns]
         self.keys = [column.name for column in table.primary_key.columns]
         self._values = itemgetter(*self.columns)
         self._types = [next(name for kind, name in _POSTGRESQL if isinstance(column.type, kind)) for column in table.columns]
 
-    def insert(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        """All of them, or an exception of the driver."""
-        if not rows:
+    def insert(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> None:
+        """All of them, or an exception of the driver. PostgreSQL is given each as soon as it is made."""
+        rows = iter(rows)
+        first = next(rows, None)
+        if first is None:
             return
+        rows = itertools.chain((first,), rows)
         if connection.dialect.name == "postgresql":
             cursor: Any = connection.connection.cursor()
             names = _names(connection, self.columns)
-            with cursor, cursor.copy(f"COPY {self.table.name} ({names}) FROM STDIN (FORMAT BINARY)") as copy:
-                copy.set_types(self._types)
+            form = "TEXT" if self._indexed else "BINARY"
+            with cursor, cursor.copy(f"COPY {self.table.name} ({names}) FROM STDIN (FORMAT {form})") as copy:
+                if not self._indexed:
+                    copy.set_types(self._types)
                 for row in rows:
                     copy.write_row(row)
             return

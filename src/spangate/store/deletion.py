@@ -19,6 +19,17 @@ from .schema import attempts, calls, contents, responses, trace_metadata, trace_
 GONE = "The provider's words were deleted with the content of the call."
 
 
+class Gone(NamedTuple):
+    """How many rows of each kind."""
+
+    contents: int = 0
+    traces: int = 0
+    calls: int = 0
+
+    def plus(self, other: "Gone") -> "Gone":
+        return Gone(self.contents + other.contents, self.traces + other.traces, self.calls + other.calls)
+
+
 class Criteria(NamedTuple):
     """Which traces: all that are given must hold."""
 
@@ -53,47 +64,52 @@ def found(connection: Connection, criteria: Criteria, limit: int) -> list[str]:
     return ids
 
 
-def content(connection: Connection, trace_ids: Sequence[str]) -> int:
-    """What was said goes, the trace stays. Returns how many had some."""
-    gone = 0
+def content(connection: Connection, trace_ids: Sequence[str]) -> Gone:
+    """What was said goes, the trace stays."""
+    gone = Gone()
     for some in paging.chunks(sorted(trace_ids)):
         _hush(connection, some)
         said = sa.or_(traces.c.request_preview.is_not(None), traces.c.response_preview.is_not(None))
         connection.execute(traces.update().where(traces.c.trace_id.in_(some), said).values(request_preview=None, response_preview=None))
-        gone += connection.execute(contents.delete().where(contents.c.trace_id.in_(some))).rowcount
+        gone = gone.plus(Gone(contents=connection.execute(contents.delete().where(contents.c.trace_id.in_(some))).rowcount))
     return gone
 
 
-def trace(connection: Connection, trace_ids: Sequence[str]) -> int:
-    """The traces go, with content, tags and metadata. Returns how many there were."""
-    gone = 0
+def trace(connection: Connection, trace_ids: Sequence[str]) -> Gone:
+    """The traces go, with content, tags and metadata."""
+    gone = Gone()
     for some in paging.chunks(sorted(trace_ids)):
         _hush(connection, some, whole=True)
-        for table in (contents, trace_tags, trace_metadata):
-            connection.execute(table.delete().where(table.c.trace_id.in_(some)))
-        gone += connection.execute(traces.delete().where(traces.c.trace_id.in_(some))).rowcount
+        gone = gone.plus(_traces(connection, some))
     return gone
 
 
-def ledger(connection: Connection, call_ids: Sequence[str]) -> int:
-    """The calls go, with their traces and all that is known of them; their sums stay. Returns how many there were."""
-    gone = 0
+def ledger(connection: Connection, call_ids: Sequence[str]) -> Gone:
+    """The calls go, with their traces and all that is known of them; their sums stay."""
+    gone = Gone()
     for some in paging.chunks(sorted(call_ids)):
         received = _taken(connection, some)
         if not received:
             continue
-        gone += connection.execute(calls.delete().where(calls.c.call_id.in_(some))).rowcount
+        gone = gone.plus(Gone(calls=connection.execute(calls.delete().where(calls.c.call_id.in_(some))).rowcount))
         connection.execute(attempts.delete().where(attempts.c.call_id.in_(some)))
         # Who asks for such a response later is not told which target made it. Their index is by time.
         made = responses.c.made_at.between(min(received), max(received))
         connection.execute(responses.delete().where(made, responses.c.call_id.in_(some)))
-        of_calls = [trace_id(call_id) for call_id in some]
-        for table in (contents, trace_tags, trace_metadata, traces):
-            connection.execute(table.delete().where(table.c.trace_id.in_(of_calls)))
+        gone = gone.plus(_traces(connection, [trace_id(call_id) for call_id in some]))
     return gone
 
 
 # ---------------------------------------------------------------- inside
+
+
+def _traces(connection: Connection, trace_ids: Sequence[str]) -> Gone:
+    # A trace's own row first, as with whatever else changes a trace: then nobody waits in a circle, and no tag comes after the others went.
+    gone, content, _, _ = (
+        connection.execute(table.delete().where(table.c.trace_id.in_(trace_ids))).rowcount
+        for table in (traces, contents, trace_tags, trace_metadata)
+    )
+    return Gone(content, gone)
 
 
 def _experiments(connection: Connection) -> list[int]:

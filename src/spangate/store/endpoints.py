@@ -13,6 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Connection
 
 from . import aliases, experiments, limits, models, paging
+from .changed import later, touch
 from .engine import bump
 from .faults import AlreadyExists, Invalid, NotFound
 from .models import ModelDefinition
@@ -21,6 +22,7 @@ from .schema import endpoint_bindings, endpoint_models, endpoint_tags, model_def
 from .schema import endpoints as table
 
 PRIMARY, FALLBACK = "PRIMARY", "FALLBACK"
+MOST_ATTEMPTS = 1_000
 ROUTING = frozenset({"REQUEST_BASED_TRAFFIC_SPLIT"})
 SEQUENTIAL = "SEQUENTIAL"
 
@@ -100,15 +102,15 @@ def create(
 ) -> Endpoint:
     """`usage_tracking` None: tracked. Tracked without an experiment: one is found or made for it."""
     bump(connection)
-    _name_is_free(connection, name)
+    free(connection, name)
     if not models:
         raise Invalid("Endpoint must have at least one model configuration")
-    _valid_models(connection, models)
+    check(connection, models)
     if fallback is None and any(model.linkage_type == FALLBACK for model in models):
         fallback = Fallback()
     endpoint_id = "e-" + uuid.uuid4().hex
     tracked = usage_tracking is not False
-    experiment = None if experiment_id is None else _given_experiment(connection, experiment_id)
+    experiment = None if experiment_id is None else given_experiment(connection, experiment_id)
     if tracked and experiment is None:
         experiment = experiments.of_endpoint(connection, endpoint_id, name, now=now)
     connection.execute(
@@ -137,6 +139,12 @@ def get(connection: Connection, endpoint_id: str | None = None, *, name: str | N
         asked = f"endpoint_id='{endpoint_id}'" if endpoint_id is not None else f"name='{name}'"
         raise NotFound(f"GatewayEndpoint not found ({asked})")
     return found[0]
+
+
+def find(connection: Connection, endpoint: str) -> Endpoint:
+    """By its id, else by its name."""
+    found = _endpoints(connection, sa.select(table).where(table.c.endpoint_id == endpoint))
+    return found[0] if found else get(connection, name=endpoint)
 
 
 def list_(connection: Connection, provider: str | None = None, secret_id: str | None = None) -> list[Endpoint]:
@@ -170,14 +178,14 @@ def update(
     """Changes what is given. New models replace all mappings and leave strategy and fallback alone; none at all: unchanged."""
     bump(connection)
     before = get(connection, endpoint_id)
-    changed: dict[str, object] = {"updated_at": now}
+    changed: dict[str, object] = {"updated_at": later(before.updated_at, now)}
     if by is not None:
         changed["updated_by"] = limits.kept(by, limits.NAME)
     if name is not UNSET and name != before.name:
-        _name_is_free(connection, name)
+        free(connection, name)
         changed["name"] = name
     if models is not UNSET and models:
-        _valid_models(connection, models)
+        check(connection, models)
         connection.execute(endpoint_models.delete().where(endpoint_models.c.endpoint_id == endpoint_id))
         _attach(connection, endpoint_id, models, start=0, by=by, now=now)
         if fallback is UNSET and before.fallback is None and any(model.linkage_type == FALLBACK for model in models):
@@ -188,7 +196,7 @@ def update(
     tracked = before.usage_tracking if usage_tracking is UNSET else usage_tracking
     changed["usage_tracking"] = tracked
     if experiment_id is not UNSET:
-        changed["experiment_id"] = _given_experiment(connection, experiment_id)
+        changed["experiment_id"] = given_experiment(connection, experiment_id)
     elif tracked and (before.experiment_id is None or experiments.active(connection, before.experiment_id) is None):
         # Turned on for the first time, or its experiment was deleted while it was off.
         final = before.name if name is UNSET else name
@@ -211,7 +219,7 @@ def delete(connection: Connection, endpoint_id: str) -> None:
 def attach(connection: Connection, endpoint_id: str, model: EndpointModel, *, by: str | None = None, now: int) -> Mapping:
     bump(connection)
     before = get(connection, endpoint_id)
-    _valid_models(connection, [model], whole=False)
+    check(connection, [model], whole=False)
     if any(
         mapping.model_definition_id == model.model_definition_id and mapping.linkage_type == model.linkage_type
         for mapping in before.mappings
@@ -220,7 +228,7 @@ def attach(connection: Connection, endpoint_id: str, model: EndpointModel, *, by
     ordinals = sa.select(sa.func.max(endpoint_models.c.ordinal)).where(endpoint_models.c.endpoint_id == endpoint_id)
     last = connection.execute(ordinals).scalar()
     (mapping_id,) = _attach(connection, endpoint_id, [model], start=0 if last is None else last + 1, by=by, now=now)
-    changed: dict[str, object] = {"updated_at": now}
+    changed: dict[str, object] = {"updated_at": later(before.updated_at, now)}
     if model.linkage_type == FALLBACK and before.fallback is None:
         changed |= _strategies(before.routing_strategy, Fallback())
     connection.execute(table.update().where(table.c.endpoint_id == endpoint_id).values(changed))
@@ -228,34 +236,35 @@ def attach(connection: Connection, endpoint_id: str, model: EndpointModel, *, by
     return next(mapping for mapping in after.mappings if mapping.mapping_id == mapping_id)
 
 
-def detach(connection: Connection, endpoint_id: str, model_definition_id: str, *, now: int | None = None) -> None:
+def detach(connection: Connection, endpoint_id: str, model_definition_id: str, *, now: int) -> None:
     """Takes off each mapping of the pair."""
     bump(connection)
     get(connection, endpoint_id)
     condition = (endpoint_models.c.endpoint_id == endpoint_id) & (endpoint_models.c.model_definition_id == model_definition_id)
     if connection.execute(endpoint_models.delete().where(condition)).rowcount == 0:
         raise NotFound(f"Model definition '{model_definition_id}' is not attached to endpoint '{endpoint_id}'")
-    if now is not None:
-        connection.execute(table.update().where(table.c.endpoint_id == endpoint_id).values(updated_at=now))
+    touch(connection, endpoint_id, now)
 
 
 # ---------------------------------------------------------------- their tags and bindings
 
 
-def set_tag(connection: Connection, endpoint_id: str, key: str, value: str) -> None:
+def set_tag(connection: Connection, endpoint_id: str, key: str, value: str, *, now: int) -> None:
     bump(connection)
     get(connection, endpoint_id)
     limits.given(key, "key", limits.TAG_KEY)
     limits.given(value, "value", limits.ENDPOINT_TAG, empty=True)
     experiments.put(connection, endpoint_tags, {"endpoint_id": endpoint_id, "key": key}, value)
+    touch(connection, endpoint_id, now)
 
 
-def delete_tag(connection: Connection, endpoint_id: str, key: str) -> None:
+def delete_tag(connection: Connection, endpoint_id: str, key: str, *, now: int) -> None:
     """A tag that is not there is as good as deleted, as in MLflow."""
     bump(connection)
     get(connection, endpoint_id)
     condition = (endpoint_tags.c.endpoint_id == endpoint_id) & (endpoint_tags.c.key == key)
     connection.execute(endpoint_tags.delete().where(condition))
+    touch(connection, endpoint_id, now)
 
 
 def create_binding(
@@ -312,7 +321,8 @@ def delete_binding(connection: Connection, endpoint_id: str, *, resource_type: s
 # ---------------------------------------------------------------- inside
 
 
-def _name_is_free(connection: Connection, name: str) -> None:
+def free(connection: Connection, name: str) -> None:
+    """Raises Invalid or AlreadyExists if no new endpoint can have that name."""
     limits.given(name, "name", limits.NAME)
     if not _NAME.fullmatch(name):
         raise Invalid(f"Invalid endpoint name '{name}'. Letters, digits, '_', '-' and '.' are allowed.")
@@ -322,14 +332,16 @@ def _name_is_free(connection: Connection, name: str) -> None:
         raise AlreadyExists(f"'{name}' is an alias of another endpoint: delete that first")
 
 
-def _given_experiment(connection: Connection, experiment_id: str) -> int:
+def given_experiment(connection: Connection, experiment_id: str) -> int:
+    """Its number. Raises Invalid if nothing can be traced there."""
     number = experiments.active(connection, experiment_id)
     if number is None:
         raise Invalid(f"Experiment '{experiment_id}' does not exist or is not active")
     return number
 
 
-def _valid_models(connection: Connection, wanted: Sequence[EndpointModel], *, whole: bool = True) -> None:
+def check(connection: Connection, wanted: Sequence[EndpointModel], *, whole: bool = True) -> None:
+    """Raises Invalid or NotFound if an endpoint cannot have these models; `whole`: and no others."""
     pairs: set[tuple[str, str]] = set()
     for model in wanted:
         if model.linkage_type not in (PRIMARY, FALLBACK):
@@ -356,7 +368,7 @@ def _strategies(routing_strategy: str | None, fallback: Fallback | None) -> dict
     strategy = fallback.strategy or SEQUENTIAL
     if strategy != SEQUENTIAL:
         raise Invalid(f"Invalid fallback strategy '{strategy}'. Use {SEQUENTIAL}.")
-    if fallback.max_attempts is not None and not 1 <= fallback.max_attempts <= 1_000:
+    if fallback.max_attempts is not None and not 1 <= fallback.max_attempts <= MOST_ATTEMPTS:
         raise Invalid(f"Invalid max_attempts {fallback.max_attempts}. It is at least 1.")
     return {"routing_strategy": routing_strategy, "fallback_strategy": strategy, "fallback_max_attempts": fallback.max_attempts}
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from . import filters, limits, paging
+from . import changed, filters, limits, paging
 from .engine import bump
 from .faults import AlreadyExists, Invalid, NotFound
 from .schema import endpoint_tags, endpoints, server_state
@@ -33,6 +33,16 @@ class Experiment(Struct, frozen=True, kw_only=True):
     created_at: int
     updated_at: int
     tags: dict[str, str]
+
+
+def names(connection: Connection, ids: Collection[str]) -> dict[str, str]:
+    """By id, of those that are active."""
+    found: dict[str, str] = {}
+    for some in paging.chunks([_number(experiment_id) for experiment_id in ids]):
+        condition = table.c.experiment_id.in_(some) & (table.c.lifecycle_stage == ACTIVE)
+        rows = connection.execute(sa.select(table.c.experiment_id, table.c.name).where(condition))
+        found |= {str(row.experiment_id): row.name for row in rows}
+    return found
 
 
 def create(
@@ -141,7 +151,8 @@ def delete(connection: Connection, experiment_id: str, *, now: int) -> None:
     when = datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="seconds")
     for endpoint_id, name in connection.execute(moved).all():
         fresh = of_endpoint(connection, endpoint_id, name, now=now)
-        connection.execute(endpoints.update().where(endpoints.c.endpoint_id == endpoint_id).values(experiment_id=fresh, updated_at=now))
+        connection.execute(endpoints.update().where(endpoints.c.endpoint_id == endpoint_id).values(experiment_id=fresh))
+        changed.touch(connection, endpoint_id, now)
         put(connection, endpoint_tags, {"endpoint_id": endpoint_id, "key": REPLACED}, f"{experiment_id} deleted at {when}")
 
 

@@ -4,17 +4,24 @@ StoreFault
 ├── NotFound        there is no such row
 ├── AlreadyExists   the name or the pair is taken
 ├── Invalid         the request itself is wrong
+│   └── Misfilled   several fields of it are, each for a reason of its own
 ├── InUse           something else still needs the row
+├── Outdated        somebody has changed the row since it was read
 └── Unavailable     the database cannot be reached, or is locked or not upgraded
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 
 class StoreFault(Exception):
     """A fault with a message in MLflow's words."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, field: str = "") -> None:
+        """`field`: of the request, where one alone is at fault; steps into it are joined by dots."""
         super().__init__(message)
         self.message = message
+        self.field = field
 
 
 class NotFound(StoreFault):
@@ -29,8 +36,25 @@ class Invalid(StoreFault):
     """The request itself is wrong."""
 
 
+class FieldFault(NamedTuple):
+    field: str
+    message: str
+
+
+class Misfilled(Invalid):
+    """Several fields of the request are wrong, each for a reason of its own."""
+
+    def __init__(self, errors: Sequence[FieldFault]) -> None:
+        super().__init__(" ".join(f"{error.field}: {error.message}" if error.field else error.message for error in errors))
+        self.errors = tuple(errors)
+
+
 class InUse(StoreFault):
     """Something else still needs the row."""
+
+
+class Outdated(StoreFault):
+    """Somebody has changed the row since it was read. Reading it again helps."""
 
 
 class Unavailable(StoreFault):

@@ -5,7 +5,7 @@ last (from about an hour on) what is longer. So a quantile is wrong by less than
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 
 STEPS = 8  # bins that a duration doubles in
 BINS = 175  # 2^(175/8) ms are an hour and four minutes
@@ -17,15 +17,14 @@ class Histogram:
 
     __slots__ = ("_bins",)
 
-    def __init__(self) -> None:
-        self._bins: dict[int, int] = {}
+    def __init__(self, bins: Mapping[int, int] | None = None) -> None:
+        self._bins = dict(bins or {})
 
     @classmethod
     def of(cls, data: bytes) -> "Histogram":
         self = cls()
-        numbers = _numbers(data)
         index = -1
-        for ahead, count in zip(numbers[::2], numbers[1::2], strict=True):
+        for ahead, count in _pairs(data):
             index += ahead
             self._bins[index] = count
         return self
@@ -52,10 +51,9 @@ class Histogram:
         index = max(0, bisect_right(_STARTS, ns) - 1)
         self._bins[index] = self._bins.get(index, 0) + 1
 
-    def merge(self, other: "Histogram", sign: int = 1) -> None:
-        """Adds another one. `sign` -1: takes out one that was added, in whichever order."""
+    def merge(self, other: "Histogram") -> None:
         for index, count in other._bins.items():
-            self._bins[index] = self._bins.get(index, 0) + sign * count
+            self._bins[index] = self._bins.get(index, 0) + count
 
     def quantile(self, p: float) -> float | None:
         """The duration, in ms, that the share `p` (0 to 1) of the calls did not exceed; None: there are no calls.
@@ -72,12 +70,18 @@ class Histogram:
         return None
 
 
-def merged(parts: Iterable[bytes]) -> Histogram:
-    """The sum of histograms as they are stored."""
-    whole = Histogram()
-    for data in parts:
-        whole.merge(Histogram.of(data))
-    return whole
+def merged(parts: Mapping[bytes, int]) -> Histogram:
+    """The sum of histograms as they are stored, each so many times: of narrow buckets many are the same, one call in one bin.
+
+    Below zero: so many that were added before, or will be, are taken out.
+    """
+    bins = [0] * BINS
+    for data, times in parts.items():
+        index = -1
+        for ahead, count in _pairs(data):
+            index += ahead
+            bins[index] += times * count
+    return Histogram({index: count for index, count in enumerate(bins) if count})
 
 
 def _write(data: bytearray, number: int) -> None:
@@ -85,6 +89,11 @@ def _write(data: bytearray, number: int) -> None:
         data.append(number & 0x7F | 0x80)
         number >>= 7
     data.append(number)
+
+
+def _pairs(data: bytes) -> Iterator[tuple[int, int]]:
+    numbers = iter(data if data.isascii() else _numbers(data))  # no byte above 127: each is a number
+    return zip(numbers, numbers, strict=True)
 
 
 def _numbers(data: bytes) -> list[int]:

@@ -74,7 +74,8 @@ def create(
     bump(connection)
     _words(name, "name", limits.NAME)
     if name == TAKEN or connection.execute(sa.select(table.c.key_id).where(table.c.name == name)).first() is not None:
-        raise AlreadyExists(f"A key is, or was, named '{name}'. A name is never given twice: the bill would not tell one from the other.")
+        said = f"A key is, or was, named '{name}'. A name is never given twice: the bill would not tell one from the other."
+        raise AlreadyExists(said, field="name")
     key, key_id, person = PREFIX + secrets.token_urlsafe(RANDOM), "k-" + uuid.uuid4().hex, limits.kept(by, limits.NAME)
     said = _said(
         connection,
@@ -237,27 +238,27 @@ def _said(connection: Connection, given: Mapping[str, Any], now: int) -> dict[st
     """The columns of what was given, if all of it can be kept."""
     said = dict(given)
     if (role := given.get("role", Role.viewer)) not in list(Role):
-        raise Invalid(f"There is no role '{role}'. Roles are {', '.join(Role)}.")
+        raise Invalid(f"There is no role '{role}'. Roles are {', '.join(Role)}.", field="role")
     if "scopes" in given:
         if unknown := [scope for scope in given["scopes"] if scope not in list(Scope)]:
-            raise Invalid(f"There is no scope '{unknown[0]}'. Scopes are {', '.join(Scope)}.")
+            raise Invalid(f"There is no scope '{unknown[0]}'. Scopes are {', '.join(Scope)}.", field="scopes")
         said["scopes"] = json.dumps(sorted(set(given["scopes"])))
     for field, known in (("endpoints", _endpoints), ("experiments", _experiments)):
         if given.get(field) is not None:
             wanted = list(dict.fromkeys(given[field]))
             if len(wanted) > PLACES:
-                raise Invalid(f"A key has at most {PLACES} {field}, or all of them.")
+                raise Invalid(f"A key has at most {PLACES} {field}, or all of them.", field=field)
             if unknown := [named for named in wanted if named not in known(connection, wanted)]:
-                raise Invalid(f"There is no {field.removesuffix('s')} with id '{unknown[0][:100]}'.")
+                raise Invalid(f"There is no {field.removesuffix('s')} with id '{unknown[0][:100]}'.", field=field)
             said[field] = json.dumps(wanted)
     for field in ("owner", "team"):
         if given.get(field) is not None:
             _words(given[field], field, limits.NAME)
     expires_at = given.get("expires_at")
     if expires_at is not None and expires_at <= now:
-        raise Invalid("'expires_at' has passed already. To end a key now, revoke it.")
+        raise Invalid("'expires_at' has passed already. To end a key now, revoke it.", field="expires_at")
     if expires_at is not None and expires_at >= LATEST:
-        raise Invalid("'expires_at' must be before 2200. A key that is to have no end has none: leave it out.")
+        raise Invalid("'expires_at' must be before 2200. A key that is to have no end has none: leave it out.", field="expires_at")
     return said
 
 
@@ -278,17 +279,21 @@ def _experiments(connection: Connection, wanted: Collection[str]) -> set[str]:
 
 def _tag(connection: Connection, key_id: str, tags: Mapping[str, str]) -> None:
     if len(tags) > TAGS:
-        raise Invalid(f"A key has at most {TAGS} tags.")
+        raise Invalid(f"A key has at most {TAGS} tags.", field="tags")
     for key, value in tags.items():
-        row = {"key": _words(key, "tag", limits.TAG_KEY), "value": _words(value, f"tag {key}", limits.NAME)}
+        row = {
+            "key": _words(key, "tag", limits.TAG_KEY, field="tags"),
+            "value": _words(value, f"tag {key}", limits.NAME, field="tags"),
+        }
         connection.execute(api_key_tags.insert().values(key_id=key_id, **row))
 
 
-def _words(value: str, what: str, longest: int) -> str:
-    """What people read in a bill: it looks like what it is."""
-    limits.given(value, what, longest)
+def _words(value: str, what: str, longest: int, field: str = "") -> str:
+    """What people read in a bill: it looks like what it is. `field`: of the request, where that is not what it is called."""
+    field = field or what
+    limits.given(value, what, longest, field=field)
     if value != value.strip() or any(unicodedata.category(character) == "Cc" for character in value):
-        raise Invalid(f"'{what}' must not begin or end with white space, or hold control characters")
+        raise Invalid(f"'{what}' must not begin or end with white space, or hold control characters", field=field)
     return value
 
 

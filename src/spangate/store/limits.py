@@ -13,14 +13,14 @@ TRACE_TAG = 8_000
 PREVIEW = 1_000
 
 
-def given(value: str, what: str, longest: int, *, empty: bool = False) -> str:
-    """`value` if it can be stored as it is; `what` names it in the refusal."""
+def given(value: str, what: str, longest: int, *, empty: bool = False, field: str = "") -> str:
+    """`value` if it can be stored as it is; `what` names it in the refusal, `field` in the request."""
     if not value and not empty:
-        raise Invalid(f"Missing value for required parameter '{what}'.")
+        raise Invalid(f"Missing value for required parameter '{what}'.", field=field)
     if len(value) > longest:
-        raise Invalid(f"'{what}' exceeds the maximum length of {longest} characters")
+        raise Invalid(f"'{what}' exceeds the maximum length of {longest} characters", field=field)
     if not storable(value):
-        raise Invalid(f"'{what}' must not hold a NUL character or half of a surrogate pair")
+        raise Invalid(f"'{what}' must not hold a NUL character or half of a surrogate pair", field=field)
     return value
 
 

@@ -1,12 +1,13 @@
 """Model definitions: a provider, its own name of a model, and the secret to call it with. Reusable by many endpoints."""
 
 import uuid
+from collections.abc import Collection
 
 import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from . import limits
+from . import limits, paging
 from .engine import bump
 from .faults import AlreadyExists, InUse, Invalid, NotFound
 from .schema import endpoint_models, endpoints, secrets
@@ -38,7 +39,7 @@ def create(
 ) -> ModelDefinition:
     bump(connection)
     _name_is_free(connection, name)
-    _secret_is_for(connection, secret_id, provider)
+    check_secret(connection, secret_id, provider)
     model_definition_id = "d-" + uuid.uuid4().hex
     connection.execute(
         table.insert().values(
@@ -56,6 +57,28 @@ def create(
     return get(connection, model_definition_id)
 
 
+def of(
+    connection: Connection, *, provider: str, model_name: str, secret_id: str | None, by: str | None = None, now: int
+) -> ModelDefinition:
+    """The oldest definition of that model with that secret, else a new one, named after the model."""
+    same = (table.c.provider == provider) & (table.c.model_name == model_name)
+    with_secret = table.c.secret_id.is_(None) if secret_id is None else table.c.secret_id == secret_id
+    there = _SHOWN.where(same, with_secret).order_by(table.c.created_at, table.c.model_definition_id).limit(1)
+    row = connection.execute(there).mappings().first()
+    if row is not None:
+        return ModelDefinition(**row)
+    limits.given(model_name, "model_name", limits.MODEL)
+    return create(
+        connection,
+        name=_free_name(connection, model_name),
+        secret_id=secret_id,
+        provider=provider,
+        model_name=model_name,
+        by=by,
+        now=now,
+    )
+
+
 def get(connection: Connection, model_definition_id: str | None = None, *, name: str | None = None) -> ModelDefinition:
     if (model_definition_id is None) == (name is None):
         raise Invalid("Exactly one of model_definition_id or name must be provided")
@@ -71,6 +94,35 @@ def by_ids(connection: Connection, ids: set[str]) -> dict[str, ModelDefinition]:
     """Those of `ids` that there are."""
     rows = connection.execute(_SHOWN.where(table.c.model_definition_id.in_(ids))).mappings()
     return {row["model_definition_id"]: ModelDefinition(**row) for row in rows}
+
+
+def behind(connection: Connection, endpoint_ids: Collection[str]) -> set[str]:
+    """The ids of those that these endpoints use."""
+    found: set[str] = set()
+    for some in paging.chunks(sorted(endpoint_ids)):
+        query = sa.select(endpoint_models.c.model_definition_id).where(endpoint_models.c.endpoint_id.in_(some))
+        found.update(connection.execute(query).scalars())
+    return found
+
+
+class User(Struct, frozen=True):
+    """An endpoint that uses a definition."""
+
+    endpoint_id: str
+    name: str
+
+
+def users(connection: Connection) -> dict[str, list[User]]:
+    """By the id of the definition, each once, in the order of the names."""
+    query = (
+        sa.select(endpoint_models.c.model_definition_id, endpoints.c.endpoint_id, endpoints.c.name)
+        .join(endpoints, endpoints.c.endpoint_id == endpoint_models.c.endpoint_id)
+        .distinct()
+    )
+    found: dict[str, list[User]] = {}
+    for row in sorted(connection.execute(query), key=lambda row: row.name):
+        found.setdefault(row.model_definition_id, []).append(User(row.endpoint_id, row.name))
+    return found
 
 
 def list_(connection: Connection, provider: str | None = None, secret_id: str | None = None) -> list[ModelDefinition]:
@@ -103,7 +155,7 @@ def update(
         _name_is_free(connection, name)
         changed["name"] = name
     if secret_id is not None or provider is not None:
-        _secret_is_for(connection, secret_id or before.secret_id, provider or before.provider)
+        check_secret(connection, secret_id or before.secret_id, provider or before.provider)
     if secret_id is not None:
         changed["secret_id"] = secret_id
     if model_name is not None:
@@ -151,7 +203,17 @@ def _name_is_free(connection: Connection, name: str) -> None:
         raise AlreadyExists(f"Model definition with name '{name}' already exists")
 
 
-def _secret_is_for(connection: Connection, secret_id: str | None, provider: str) -> None:
+def _free_name(connection: Connection, model_name: str) -> str:
+    """`gpt-4o`, else `gpt-4o-2`, and so on."""
+    stem, number = model_name[: limits.NAME - 10], 1
+    while True:
+        name = stem if number == 1 else f"{stem}-{number}"
+        if connection.execute(sa.select(table.c.model_definition_id).where(table.c.name == name)).first() is None:
+            return name
+        number += 1
+
+
+def check_secret(connection: Connection, secret_id: str | None, provider: str) -> None:
     """A credential goes to the provider that it is of, and to no other. One that says no provider goes where its user says."""
     if secret_id is None:  # a provider without credentials: the simulated one, or a local server
         return

@@ -7,7 +7,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -17,6 +17,9 @@ from .faults import Invalid
 
 # Bound parameters of one statement are few on SQL Server (2,100), and long IN lists are slow to plan anywhere.
 CHUNK = 500
+
+
+_Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # as a database has room for
 
 
 class Order:
@@ -45,15 +48,55 @@ class Page:
         self, connection: Connection, queries: Sequence[sa.Select[Any]], size: int, token: str | None
     ) -> tuple[Sequence[sa.Row[Any]], str | None]:
         """Of several queries for the same columns, none of which finds what another does: each follows an index of its own."""
+        return self.cut(self.first(connection, queries, size + 1, token), size)
+
+    def first(
+        self, connection: Connection, queries: Sequence[sa.Select[Any]], most: int, token: str | None, end: str | None = None
+    ) -> Sequence[sa.Row[Any]]:
+        """At most so many rows after the token's, to be `cut` once there are enough of them. `end`: up to that token's row."""
+        parts = [query.limit(most) for query in self._ordered(queries, token)]
+        if end is not None:
+            parts = [part.where(*self._up_to(self.place(end))) for part in parts]
+        return connection.execute(parts[0] if len(parts) == 1 else self._united(parts, most)).all()
+
+    def stretch(self, connection: Connection, queries: Sequence[sa.Select[Any]], most: int, token: str | None) -> str | None:
+        """The token of a row up to which the queries have so many rows after the token's, or fewer; None: up to the end."""
+        parts = [query.offset(max(1, most // len(queries)) - 1).limit(1) for query in self._ordered(queries, token)]
+        row = connection.execute(parts[0] if len(parts) == 1 else self._united(parts, 1)).first()
+        return None if row is None else self._token(list(row[-len(self._orders) :]))
+
+    def token_at(self, *values: object) -> str:
+        """The token that a row would have with these values for the orders."""
+        return self._token(list(values))
+
+    @property
+    def by(self) -> str:
+        """The name of the order that comes before the others."""
+        return self._orders[0].name
+
+    def _ordered(self, queries: Sequence[sa.Select[Any]], token: str | None) -> list[sa.Select[Any]]:
         keys = [order.expression.label(f"_key{index}") for index, order in enumerate(self._orders)]
-        after = [self._after(self._values(token))] if token else []
+        after = [self._after(self.place(token))] if token else []
         ordered = [_towards(order.expression, order) for order in self._orders]
-        parts = [query.add_columns(*keys).where(*after).order_by(*ordered).limit(size + 1) for query in queries]
-        rows = connection.execute(parts[0] if len(parts) == 1 else self._united(parts, size + 1)).all()
+        return [query.add_columns(*keys).where(*after).order_by(*ordered) for query in queries]
+
+    def cut(self, rows: Sequence[sa.Row[Any]], size: int) -> tuple[Sequence[sa.Row[Any]], str | None]:
+        """The page, and the token of the next one if there are more rows than it takes."""
         if len(rows) <= size:
             return rows, None
         rows = rows[:size]
-        return rows, self._token(list(rows[-1][-len(keys) :]))
+        return rows, self._token(list(rows[-1][-len(self._orders) :]))
+
+    def place(self, token: str) -> list[Any]:
+        """What the last row of the page before has for each order."""
+        try:
+            raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+            mark, values = msgspec.msgpack.decode(raw, type=tuple[bytes, list[_Number | str | float]])
+        except (binascii.Error, ValueError, msgspec.DecodeError):
+            raise Invalid("Invalid page token") from None
+        if mark != self._mark or len(values) != len(self._orders) or not all(map(_fits, self._orders, values)):
+            raise Invalid("Invalid page token: it belongs to another search")
+        return list(values)
 
     def _united(self, parts: Sequence[sa.Select[Any]], limit: int) -> sa.Select[Any]:
         whole = sa.union_all(*(sa.select(part.subquery()) for part in parts)).subquery()
@@ -69,18 +112,25 @@ class Page:
             cases.append(sa.and_(*same, beyond))
         return sa.or_(*cases)
 
+    def _up_to(self, values: list[Any]) -> list[sa.ColumnElement[bool]]:
+        order = self._orders[0]
+        # The first says what follows from the second, and an index can tell.
+        return [order.expression >= values[0] if order.descending else order.expression <= values[0], sa.not_(self._after(values))]
+
     def _token(self, values: list[Any]) -> str:
         return base64.urlsafe_b64encode(msgspec.msgpack.encode([self._mark, values])).decode().rstrip("=")
 
-    def _values(self, token: str) -> list[Any]:
-        try:
-            raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-            mark, values = msgspec.msgpack.decode(raw, type=tuple[bytes, list[int | str | float]])
-        except (binascii.Error, ValueError, msgspec.DecodeError):
-            raise Invalid("Invalid page token") from None
-        if mark != self._mark or len(values) != len(self._orders):
-            raise Invalid("Invalid page token: it belongs to another search")
-        return list(values)
+
+def _fits(order: Order, value: str | float) -> bool:
+    match order.expression.type:
+        case sa.types.String():
+            return isinstance(value, str)
+        case sa.types.Integer():
+            return isinstance(value, int)
+        case sa.types.Numeric():
+            return isinstance(value, int | float)
+        case _:
+            return True
 
 
 def _towards(expression: sa.ColumnElement[Any], order: Order) -> sa.ColumnElement[Any]:

@@ -3,8 +3,10 @@
 A price that was in force stays in force for its time, so that what was priced by it can be priced again and come to the same.
 """
 
+import logging
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -13,7 +15,7 @@ import sqlalchemy as sa
 from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Connection
 
-from ..prices.book import Book, Override, Price, Rate
+from ..prices.book import Book, Misfit, Override, Price, Rate
 from ..prices.match import StartsWith
 from ..providers import canonical, catalog
 from . import limits
@@ -23,6 +25,8 @@ from .paging import chunks
 from .schema import endpoints, secrets, server_state
 from .schema import price_overrides as overrides_table
 from .schema import prices as table
+
+log = logging.getLogger("spangate.store")
 
 COUNTER = "prices"  # in server_state: a number that each change moves, and the edition in words
 FETCHED = "prices_fetched"  # in server_state: ms
@@ -107,7 +111,7 @@ def replace(
     """
     bump(connection)
     before = {row.price_id: row for row in connection.execute(sa.select(table))}
-    believed = [_price(row.document) for row in before.values() if not _void(row)]
+    believed = [price for row in before.values() if not _void(row) and (price := _legible(row)) is not None]
     current = sum(price.in_force(now) for price in believed)
     if not edition or (not force and len(edition) < LEAST * current):
         raise Invalid(f"That edition has {len(edition)} prices, and {current} are in force. It looks broken; nothing was changed.")
@@ -230,6 +234,16 @@ def _void(row: sa.Row[Any]) -> bool:
     return row.effective_from is not None and row.effective_from == row.effective_to
 
 
+def _legible(row: sa.Row[Any]) -> Price | None:
+    """None: it cannot be read. A new edition ends it, so that the book can be read again."""
+    try:
+        return _price(row.document)
+    except msgspec.MsgspecError as error:
+        log.warning("the price %s of %s's %s cannot be read, and ends with this edition: %s", row.price_id, row.provider, row.model, error)
+        return None
+
+
+@lru_cache(8_192)  # a book is read anew when an override changes, and the thousands of prices in it are what they were
 def _price(document: str) -> Price:
     return msgspec.json.decode(document, type=Price)
 
@@ -280,8 +294,8 @@ def update(
     changes = {field: value for field, value in given.items() if value is not UNSET}
     try:
         wanted = msgspec.structs.replace(before, override_id="", **changes)
-    except ValueError as error:
-        raise Invalid(f"Invalid override: {error}.") from None
+    except Misfit as error:
+        raise Invalid(f"Invalid override: {error}.", field=error.field) from None
     _named(wanted.name)
     _free(connection, wanted, but=override_id)
     changed = {**_columns(wanted), "updated_at": now, "updated_by": limits.kept(by, limits.NAME)}
@@ -333,7 +347,7 @@ def _text(value: str, what: str, longest: int) -> None:
 def _free(connection: Connection, wanted: Override, *, but: str | None = None) -> None:
     taken = sa.select(overrides_table.c.name).where(overrides_table.c.override_id != (but or ""))
     if connection.execute(taken.where(overrides_table.c.name == wanted.name)).first() is not None:
-        raise AlreadyExists(f"A price override is named '{wanted.name}' already.")
+        raise AlreadyExists(f"A price override is named '{wanted.name}' already.", field="name")
     same = connection.execute(taken.where(overrides_table.c.override_id == wanted.override_id)).scalar()
     if same is not None:
         raise AlreadyExists(f"The price override '{same}' says the same already.")

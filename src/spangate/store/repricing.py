@@ -163,7 +163,10 @@ def _open(closed: Sequence[str], since_ms: int, until_ms: int) -> list[tuple[int
 
 
 class Arrears:
-    """Calls that an older version wrote, which are in no book yet: some at a time, each once, however many hosts do it."""
+    """Calls that an older version wrote, which are in no book yet: some at a time, each once, however many hosts do it.
+
+    Each host looks for them at its start and no more: of several, the one that is upgraded last finds what was written till then.
+    """
 
     def __init__(self, database: Database, cost_of: CostOf) -> None:
         self._database = database

@@ -183,12 +183,14 @@ def _valid(held: Retention, whose: str) -> None:
     for kind in Kind:
         days: int | None = getattr(held, kind.field)
         if days is not None and not 1 <= days <= LONGEST:
-            raise Invalid(f"Invalid {kind.field} {days}{whose}. It is in days, at least 1 and at most {LONGEST}; null is for good.")
+            said = f"Invalid {kind.field} {days}{whose}. It is in days, at least 1 and at most {LONGEST}; null is for good."
+            raise Invalid(said, field=kind.field)
     for shorter, longer in ((Kind.content, Kind.trace), (Kind.trace, Kind.ledger)):
         first, last = getattr(held, shorter.field), getattr(held, longer.field)
         if last is not None and (first is None or first > last):
             kept = "for good" if first is None else f"for {first} days"
             raise Invalid(
                 f"Invalid retention{whose}: {shorter.field} is {kept} and {longer.field} {last} days, but no {shorter} outlives its "
-                f"{longer}. Set {shorter.field} to {last} or less."
+                f"{longer}. Set {shorter.field} to {last} or less.",
+                field=shorter.field,
             )

@@ -451,7 +451,8 @@ usage_dimensions = Table(
 usage_rollups = Table(
     "usage_rollups",
     metadata,
-    Column("width", Integer, primary_key=True, autoincrement=False),  # s that a bucket lasts: 900, 3600 or 86400
+    # s that a bucket lasts: 900, 3600 or 86400; -3600 and -86400 are the same of all keys, owners and teams together.
+    Column("width", Integer, primary_key=True, autoincrement=False),
     Column("bucket", BigInteger, primary_key=True, autoincrement=False),  # ms at which it begins, a multiple of its width since 1970
     Column("dimension_id", Id(32), primary_key=True),
     Column("calls", BigInteger, nullable=False),
@@ -508,6 +509,18 @@ journal_gaps = Table(
     Column("first_seq", BigInteger, primary_key=True, autoincrement=False),
     Column("last_seq", BigInteger, nullable=False),
     Column("noticed_at", BigInteger, nullable=False),
+    **TABLE,
+)
+
+# Which traces came into the database with which batch of a journal, for an hour: see arrivals.py.
+arrivals = Table(
+    "arrivals",
+    metadata,
+    Column("process_id", Id(), primary_key=True),
+    Column("last_seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("arrived_at", BigInteger, nullable=False),  # ms
+    Column("traces", Bytes(), nullable=False),  # their ids, a line each, in the order in which they were settled; see packing.py
+    Index(None, "arrived_at"),
     **TABLE,
 )
 

@@ -49,9 +49,7 @@ def create(
     now: int,
 ) -> Secret:
     bump(connection)
-    limits.given(name, "secret_name", limits.NAME)
-    if connection.execute(sa.select(table.c.secret_id).where(table.c.name == name)).first() is not None:
-        raise AlreadyExists(f"Secret with name '{name}' already exists")
+    free(connection, name)
     secret_id = "s-" + uuid.uuid4().hex
     connection.execute(
         table.insert().values(
@@ -67,6 +65,13 @@ def create(
         )
     )
     return get(connection, secret_id=secret_id)
+
+
+def free(connection: Connection, name: str) -> None:
+    """Raises Invalid or AlreadyExists if no new secret can have that name."""
+    limits.given(name, "secret_name", limits.NAME)
+    if connection.execute(sa.select(table.c.secret_id).where(table.c.name == name)).first() is not None:
+        raise AlreadyExists(f"Secret with name '{name}' already exists")
 
 
 def get(connection: Connection, *, secret_id: str | None = None, name: str | None = None) -> Secret:
@@ -182,7 +187,8 @@ def _auth_config(settings: dict[str, str]) -> str:
 def _no_destination(given: dict[str, str], reserved: frozenset[str], what: str) -> None:
     for key in given:
         if key.strip().lower() in reserved:
-            raise Invalid(f"'{key}' is not allowed in {what}: set the destination with auth_config.api_base")
+            place = "values" if what == "secret_value" else what
+            raise Invalid(f"'{key}' is not allowed in {what}: set the destination with auth_config.api_base", field=f"{place}.{key}")
 
 
 def _person(by: str | None) -> str | None:

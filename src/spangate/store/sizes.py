@@ -90,6 +90,20 @@ def measure(connection: Connection, *, now: int) -> Size:
     )
 
 
+def total(connection: Connection) -> int:
+    """Bytes of all, what is free included, at no cost."""
+    match connection.dialect.name:
+        case "sqlite":
+            page, pages = (int(connection.exec_driver_sql(f"PRAGMA {what}").scalar_one()) for what in ("page_size", "page_count"))
+            return page * pages
+        case "postgresql":
+            return int(connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one())
+        case "mysql":
+            return _mysql(connection)[0]
+        case _:
+            return _mssql(connection)[0]
+
+
 def _part(connection: Connection, kind: Kind, tables: dict[str, Table], periods: Periods, now: int) -> Part:
     held = [tables[table.name] for table in _OF[kind]]
     if kind is Kind.trace and SEARCH in tables:
@@ -156,7 +170,7 @@ def _postgresql(connection: Connection) -> _Known:
         Table(name=name, rows=int(found[name][0]) if found[name][0] >= 0 else _counted(connection, table), bytes=found[name][1])
         for name, table in metadata.tables.items()
     ]
-    return int(connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one()), None, tables, False
+    return total(connection), None, tables, False
 
 
 def _mysql(connection: Connection) -> _Known:

@@ -1,5 +1,6 @@
 """Traces as they were kept: found by MLflow's filters, paged by keyset. Lists never read what was said; `content` does."""
 
+import time
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -21,7 +22,9 @@ PAGE_LIMIT = 500  # MLflow's
 # Traces that are taken one by one rather than gone through in the order of time: 0.1 s from a warm cache. Those that an index of texts
 # gives lie in the order of time too, so there may be more of them.
 FEW, FEW_TEXTS = 4_000, 40_000
-APART = 50  # experiments that are searched one by one
+# Traces whose previews are read at once where no index helps, 0.1 s from a cold disk; a page goes on to the next ones for PATIENCE seconds.
+STRETCH, PATIENCE = 5_000, 0.2
+APART = 150  # experiments that are searched one by one
 
 
 def _of_call(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
@@ -53,6 +56,16 @@ _TAGS: dict[str, sa.ColumnElement[Any]] = {
 _PAIRS = {"tag": (_TAGS, trace_tags), "metadata": (_METADATA, trace_metadata)}
 # What is compared with previews, which have an index over their parts.
 _PREVIEWS = {("attribute", "text"), ("metadata", "mlflow.traceInputs"), ("metadata", "mlflow.traceOutputs")}
+# The time itself, and what has an index in its order where it is one value.
+_TIME = {("attribute", "timestamp"), ("attribute", "timestamp_ms")}
+_INDEXED = {
+    *_TIME,
+    *(("attribute", key) for key in ("status", "state", "name")),
+    *(
+        ("metadata", f"mlflow.{key}")
+        for key in ("gateway.endpointId", "gateway.requestType", "auth.username", "trace.session", "trace.user")
+    ),
+}
 # Attributes that MLflow keeps as metadata or tags of its own.
 _ELSEWHERE = {"run_id": ("metadata", "mlflow.sourceRun"), "prompt": ("tag", "mlflow.linkedPrompts")}
 
@@ -109,20 +122,92 @@ def search(
     size = PAGE if max_results is None else max_results
     if not 1 <= size <= PAGE_LIMIT:
         raise Invalid(f"Invalid value for max_results: {size}. It must be at least 1 and at most {PAGE_LIMIT}.")
-    dialect = connection.dialect.name
     numbers = sorted({int(text) for text in experiment_ids if text.isascii() and text.isdigit() and len(text) <= 18})
-    comparisons = [_placed(comparison) for comparison in filters.parse(filter or "")]
-    query = sa.select(table.c.trace_id).where(*(_condition(dialect, comparison) for comparison in comparisons))
-    if endpoint_ids is not None:
-        query = query.where(table.c.endpoint_id.in_(sorted(endpoint_ids)))
+    comparisons = filters.parse(filter or "")
     orders: list[paging.Order] = []
     for clause in order_by:
         orders += _orders(clause)
     orders.append(paging.Order(table.c.request_time_ms, "timestamp_ms", descending=True))
     orders.append(paging.Order(table.c.trace_id, "request_id", descending=True))
     page = paging.Page(orders, ("traces", numbers, filter))
-    found, token = page.merged(connection, _searches(connection, query, numbers, comparisons), size, page_token)
+    conditions = [] if endpoint_ids is None else [table.c.endpoint_id.in_(sorted(endpoint_ids))]
+    queries, few = searches(connection, numbers, comparisons, conditions)
+    if few or page.by != "timestamp_ms" or not any(_is_of_previews(_placed(comparison)) for comparison in comparisons):
+        found, token = page.merged(connection, queries, size, page_token)
+    else:
+        found, token = _walked(connection, page, queries, ways(connection, numbers, comparisons), size, page_token)
     return batch(connection, [row.trace_id for row in found]), token
+
+
+def _walked(
+    connection: Connection,
+    page: paging.Page,
+    queries: Sequence[sa.Select[str]],
+    ways: Sequence[sa.Select[str]],
+    size: int,
+    token: str | None,
+) -> tuple[Sequence[sa.Row[Any]], str | None]:
+    """A page of what no index finds: previews are read, stretch by stretch, until it is full or has taken its time.
+
+    So it may be short, or empty, and yet have a token: the next page goes on where this one ended.
+    """
+    began = time.monotonic()
+    found: list[sa.Row[Any]] = []
+    while True:
+        end = page.stretch(connection, ways, STRETCH, token)
+        found += page.first(connection, queries, size + 1 - len(found), token, end)
+        if end is None or len(found) > size:
+            return page.cut(found, size)
+        token = end
+        if time.monotonic() - began >= PATIENCE:
+            return found, token
+
+
+def ways(connection: Connection, experiment_ids: Sequence[int], comparisons: Sequence[filters.Comparison]) -> list[sa.Select[str]]:
+    """All traces that a search goes through, in each experiment, or in all of them: what an index alone leaves."""
+    placed = (_placed(comparison) for comparison in comparisons)
+    narrow = [
+        _condition(connection.dialect.name, comparison)
+        for comparison in placed
+        if (comparison.entity, comparison.key) in (_INDEXED if comparison.op == "=" else _TIME)
+    ]
+    query = sa.select(table.c.trace_id).where(*narrow)
+    if 0 < len(experiment_ids) <= APART:
+        return [query.where(table.c.experiment_id == experiment_id) for experiment_id in experiment_ids]
+    return [query.where(table.c.experiment_id.in_(experiment_ids))]
+
+
+def searches(
+    connection: Connection,
+    experiment_ids: Sequence[int],
+    comparisons: Sequence[filters.Comparison],
+    conditions: Iterable[sa.ColumnElement[bool]] = (),
+) -> tuple[list[sa.Select[str]], bool]:
+    """Ids of traces over the experiments, put so that every database goes through few rows for one page of the newest.
+
+    Where a comparison alone leaves few traces, they are taken and looked at: then True. Else all are gone through in the order of an
+    index, which may be a long way, but not for one page: matches are near.
+    """
+    comparisons = [_placed(comparison) for comparison in comparisons]
+    held = (_condition(connection.dialect.name, comparison) for comparison in comparisons)
+    query = sa.select(table.c.trace_id).where(*held, *conditions)
+    # Plus zero: the indexes that begin with the experiment are not to be used.
+    in_any_order = query.where((table.c.experiment_id + 0).in_(experiment_ids))
+    for comparison in comparisons:
+        if _is_of_previews(comparison) and fulltext.is_rare(connection, _condition(connection.dialect.name, comparison), FEW_TEXTS):
+            return [in_any_order], True
+        some = _matching(connection, comparison)
+        few = None if some is None else _if_few(connection, some, FEW_TEXTS if _is_of_previews(comparison) else FEW)
+        if few is not None:
+            return [in_any_order.where(table.c.trace_id.in_(few))], True
+    if 0 < len(experiment_ids) <= APART:
+        return [query.where(_within(connection, experiment_id, comparisons)) for experiment_id in experiment_ids], False
+    return [query.where(table.c.experiment_id.in_(experiment_ids))], False
+
+
+def conditions(connection: Connection, comparisons: Sequence[filters.Comparison]) -> list[sa.ColumnElement[bool]]:
+    """The comparisons, each as what holds for a trace."""
+    return [_condition(connection.dialect.name, _placed(comparison)) for comparison in comparisons]
 
 
 def get(connection: Connection, trace_id: str) -> TraceRow:
@@ -182,33 +267,11 @@ def _taggable(connection: Connection, trace_id: str, key: str) -> None:
         raise NotFound(f"Trace with ID '{trace_id}' not found.")
 
 
-def _searches(
-    connection: Connection, query: sa.Select[Any], experiment_ids: Sequence[int], comparisons: Sequence[filters.Comparison]
-) -> list[sa.Select[Any]]:
-    """The query over the experiments, put so that every database goes through few rows for one page.
-
-    Where a comparison alone leaves few traces, they are taken and looked at. Else all are gone through in the order of an index,
-    which may be a long way, but not for one page: matches are near.
-    """
-    # Plus zero: the indexes that begin with the experiment are not to be used.
-    in_any_order = query.where((table.c.experiment_id + 0).in_(experiment_ids))
-    for comparison in comparisons:
-        if _is_of_previews(comparison) and fulltext.is_rare(connection, _condition(connection.dialect.name, comparison), FEW_TEXTS):
-            return [in_any_order]
-        some = _matching(connection, comparison)
-        few = None if some is None else _if_few(connection, some, FEW_TEXTS if _is_of_previews(comparison) else FEW)
-        if few is not None:
-            return [in_any_order.where(table.c.trace_id.in_(few))]
-    if 0 < len(experiment_ids) <= APART:
-        return [query.where(_within(connection, experiment_id, comparisons)) for experiment_id in experiment_ids]
-    return [query.where(table.c.experiment_id.in_(experiment_ids))]
-
-
 def _within(connection: Connection, experiment_id: int, comparisons: Sequence[filters.Comparison]) -> sa.ColumnElement[bool]:
     """What narrows a search down to one experiment, and to what is slow there if that is asked for and little."""
     here = table.c.experiment_id == experiment_id
     for comparison in comparisons:
-        if comparison.entity == "attribute" and comparison.key in _DURATION and comparison.op in (">", ">=", "="):
+        if comparison.entity == "attribute" and comparison.key in _DURATION and comparison.op in (">", ">=", "=", "<=", "<"):
             few = _if_few(connection, sa.select(table.c.trace_id).where(here, filters.number(table.c.duration_ms, comparison)), FEW)
             if few is not None:
                 return table.c.trace_id.in_(few)

@@ -5,20 +5,33 @@ The position row is taken by comparing and setting it. Who finds another positio
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import sqlalchemy as sa
+from msgspec import Struct
 from sqlalchemy import Connection
 
-from ..exchange import Begun, Content, Exchange, JournalRecord, ProcessPosition, Resumed, Status, TraceEntry
+from ..exchange import Begun, Content, Exchange, JournalRecord, ProcessPosition, Resumed, Settled, Status, TraceEntry
 from ..prices.cost import Billed, Cost
-from . import accounts, experiments, keys, limits, paging, responses, restating, rows, schema
-from .accounts import Contributions, CostOf, Row, unpriced
+from . import accounts, arrivals, experiments, keys, limits, paging, responses, restating, rows, schema
+from .accounts import Contributions, CostOf, unpriced
 from .bulk import Rows
 from .engine import Database
 from .faults import AlreadyExists
 from .packing import packed, packed_exchange, unpacked_exchange
+
+_Homes = dict[tuple[str | None, str | None], int]  # (experiment, endpoint) of a call -> where its trace goes
+
+
+class _Prepared(Struct, frozen=True, gc=False):
+    """Of a call with a trace, what needs no database."""
+
+    exchange: Exchange  # as it was then
+    entry: TraceEntry
+    request: bytes | None = None
+    response: bytes | None = None
+
 
 OPEN, CLOSED = "open", "closed"
 
@@ -26,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 _calls = Rows(schema.calls)
 _attempts = Rows(schema.attempts)
-_traces = Rows(schema.traces)
+_traces = Rows(schema.traces, indexed=True)
 _trace_tags = Rows(schema.trace_tags)
 _trace_metadata = Rows(schema.trace_metadata)
 _contents = Rows(schema.contents)
@@ -49,6 +62,7 @@ class LedgerSink:
         self._trace_row = trace_row
         self._price = cost_of
         self._clock = clock
+        self._known = accounts.Known()
 
     def positions(self) -> dict[str, ProcessPosition]:
         """Of each process that was ever drained; a closed one too, so that nobody begins it anew."""
@@ -57,11 +71,23 @@ class LedgerSink:
         with self._database.read() as connection:
             return {row.process_id: ProcessPosition(*row) for row in connection.execute(query)}
 
+    def prepare(self, records: Sequence[JournalRecord]) -> Mapping[str, _Prepared]:
+        """By call."""
+        settled = (record for record in records if isinstance(record, Settled) and record.exchange.trace_id is not None)
+        return {record.exchange.call_id: self._prepared(record.exchange, record.content) for record in settled}
+
     def keep(
-        self, before: ProcessPosition | None, after: ProcessPosition, records: Sequence[JournalRecord], *, gaps: Sequence[tuple[int, int]]
+        self,
+        before: ProcessPosition | None,
+        after: ProcessPosition,
+        records: Sequence[JournalRecord],
+        *,
+        gaps: Sequence[tuple[int, int]],
+        prepared: object = None,
     ) -> bool:
         done = 0 if before is None else before.last_seq
-        batch = _Batch(after.process_id, [record for record in records if record.seq > done])
+        made = cast(Mapping[str, _Prepared], prepared or {})
+        batch = _Batch(after.process_id, [record for record in records if record.seq > done], made)
         now = self._clock() // 1_000_000
         try:
             return self._keep(before, after, batch, gaps, now)
@@ -99,7 +125,8 @@ class LedgerSink:
             _open_calls.insert(
                 connection, [(call_id, after.process_id, seq, packed_exchange(exchange)) for call_id, (seq, exchange) in opened.items()]
             )
-            self._write(connection, after.process_id, list(settled.values()))
+            came = self._write(connection, after.process_id, list(settled.values()), batch.prepared)
+            arrivals.note(connection, after.process_id, after.last_seq, came, now)
             _gaps.insert(connection, [(after.process_id, first, last, now) for first, last in gaps])
             counts = schema.journals.c
             connection.execute(
@@ -120,54 +147,64 @@ class LedgerSink:
             lost = [rows.lost(unpacked_exchange(row.exchange)) for row in found]
             connection.execute(schema.open_calls.delete().where(columns.process_id == process_id))
             # What providers said of attempts that failed before is content too, and goes with it.
-            self._write(connection, process_id, [(exchange, Content()) for exchange in lost])
+            came = self._write(connection, process_id, [(exchange, Content()) for exchange in lost], {})
+            seq = connection.execute(sa.select(journals.c.last_seq).where(journals.c.process_id == process_id)).scalar()
+            arrivals.note(connection, process_id, (seq or 0) + 1, came, now)
         return len(lost)
 
-    def _write(self, connection: Connection, process_id: str, settled: Sequence[tuple[Exchange, Content | None]]) -> None:
+    def _write(
+        self,
+        connection: Connection,
+        process_id: str,
+        settled: Sequence[tuple[Exchange, Content | None]],
+        prepared: Mapping[str, _Prepared],
+    ) -> list[str]:
+        """The ids of the traces that came of it."""
         settled, taken_back = responses.counted_once(connection, settled)
-        homes = _homes(connection, settled)
-        calls: list[Row] = []
-        attempts: list[Row] = []
-        traces: list[Row] = []
-        tags: list[tuple[str, str | None, str | None]] = []
-        metadata: list[tuple[str, str | None, str | None]] = []
-        contents: list[tuple[Any, ...]] = []
-        contributions: Contributions = {}
+        made = _Made(prepared)
+        # Traces first: to index what is said in them is most of a database's work, and the rest is made while PostgreSQL is at it.
+        _traces.insert(connection, self._make(process_id, settled, _homes(connection, settled), made))
+        _calls.insert(connection, made.calls)
+        _attempts.insert(connection, made.attempts)
+        _trace_tags.insert(connection, made.tags)
+        _trace_metadata.insert(connection, made.metadata)
+        _contents.insert(connection, made.contents)
+        restating.without_tokens(connection, taken_back, self._cost_of, made.contributions)
+        accounts.apply(connection, made.contributions, self._known)
+        keys.used(connection, _uses(exchange for exchange, _ in settled))
+        return made.trace_ids
+
+    def _make(
+        self, process_id: str, settled: Sequence[tuple[Exchange, Content | None]], homes: _Homes, made: "_Made"
+    ) -> Iterator[tuple[Any, ...]]:
+        """Yields the rows of traces, and adds to `made` what else comes of each call."""
         for exchange, content in settled:
             trace_id = exchange.trace_id
             experiment = homes.get((exchange.experiment_id, exchange.endpoint_id))
             call = rows.call(process_id, exchange, experiment)
             tried = accounts.priced(call, [rows.attempt(exchange.call_id, attempt) for attempt in exchange.attempts], self._cost_of)
-            calls.append({**call, **accounts.sums(tried)})
-            attempts += tried
-            accounts.count(contributions, call, tried)
+            made.calls.append(_calls.of({**call, **accounts.sums(tried)}))
+            made.attempts += map(_attempts.of, tried)
+            accounts.count(made.contributions, call, tried)
             if trace_id is None or experiment is None:
                 continue
-            entry = self._entry(exchange, content)
-            traces.append(rows.trace(trace_id, experiment, exchange, entry))
-            tags += [
-                (trace_id, limits.kept(key, limits.TAG_KEY), limits.kept(value, limits.TRACE_TAG)) for key, value in entry.tags.items()
-            ]
-            metadata += [
-                (trace_id, limits.kept(key, limits.TAG_KEY), limits.kept(value, limits.TRACE_TAG)) for key, value in entry.metadata.items()
-            ]
+            made.trace_ids.append(trace_id)
+            ready = made.prepared.get(exchange.call_id)
+            if ready is None or ready.exchange is not exchange:
+                ready = self._prepared(exchange, content)
+            entry = ready.entry
+            made.tags += _said(trace_id, entry.tags)
+            made.metadata += _said(trace_id, entry.metadata)
             if content is not None:
-                contents.append(
-                    (
-                        trace_id,
-                        None if content.request is None else packed(content.request),
-                        None if content.response is None else packed(content.response),
-                        content.request_truncated,
-                        content.response_truncated,
-                    )
-                )
-        for table, named in ((_calls, calls), (_attempts, attempts), (_traces, traces)):
-            table.insert(connection, [table.of(row) for row in named])
-        for table, values in ((_trace_tags, tags), (_trace_metadata, metadata), (_contents, contents)):
-            table.insert(connection, values)
-        restating.without_tokens(connection, taken_back, self._cost_of, contributions)
-        accounts.apply(connection, contributions)
-        keys.used(connection, _uses(exchange for exchange, _ in settled))
+                made.contents.append((trace_id, ready.request, ready.response, content.request_truncated, content.response_truncated))
+            yield _traces.of(rows.trace(trace_id, experiment, exchange, entry))
+
+    def _prepared(self, exchange: Exchange, content: Content | None) -> _Prepared:
+        entry = self._entry(exchange, content)
+        if content is None:
+            return _Prepared(exchange, entry)
+        request, response = (None if body is None else packed(body) for body in (content.request, content.response))
+        return _Prepared(exchange, entry, request, response)
 
     def _cost_of(self, billed: Billed) -> Cost | None:
         try:
@@ -194,8 +231,9 @@ class LedgerSink:
 class _Batch:
     """Records of one process, sorted by what they do: a call that begins and settles in one batch was never open."""
 
-    def __init__(self, process_id: str, records: Sequence[JournalRecord]) -> None:
+    def __init__(self, process_id: str, records: Sequence[JournalRecord], prepared: Mapping[str, _Prepared]) -> None:
         self.process_id = process_id
+        self.prepared = prepared
         self.size = len(records)
         self.begun: dict[str, tuple[int, Exchange]] = {}
         self.resumed: dict[str, tuple[int, Exchange]] = {}  # begun in an earlier batch, or never
@@ -216,6 +254,26 @@ class _Batch:
                 self.resumed.pop(call_id, None)
                 if self.begun.pop(call_id, None) is None:
                     self.closed.append(call_id)
+
+
+class _Made:
+    """What comes of calls besides their traces: rows, each in the order of its table's columns, and what they add up to."""
+
+    def __init__(self, prepared: Mapping[str, _Prepared]) -> None:
+        self.prepared = prepared
+        self.calls: list[tuple[Any, ...]] = []
+        self.attempts: list[tuple[Any, ...]] = []
+        self.trace_ids: list[str] = []
+        self.tags: list[tuple[Any, ...]] = []
+        self.metadata: list[tuple[Any, ...]] = []
+        self.contents: list[tuple[Any, ...]] = []
+        self.contributions: Contributions = {}
+
+
+def _said(trace_id: str, words: Mapping[str, str]) -> Iterator[tuple[Any, ...]]:
+    """Rows of tags or of metadata."""
+    for key, value in words.items():
+        yield trace_id, limits.kept(key, limits.TAG_KEY), limits.kept(value, limits.TRACE_TAG)
 
 
 def _uses(exchanges: Iterable[Exchange]) -> dict[str, int]:
@@ -265,14 +323,14 @@ def _gap_known(connection: Connection, process_id: str, gap: tuple[int, int]) ->
     return connection.execute(query).first() is not None
 
 
-def _homes(connection: Connection, settled: Sequence[tuple[Exchange, Content | None]]) -> dict[tuple[str | None, str | None], int]:
-    """(experiment, endpoint) of the calls -> where their traces go.
+def _homes(connection: Connection, settled: Sequence[tuple[Exchange, Content | None]]) -> _Homes:
+    """Where the traces of the calls go.
 
     That is the experiment in force when the call was made. If it was deleted since, the endpoint's own of now; if there
     is none (the endpoint is gone too, or not tracked any more) the deleted one, where the trace is found if it is restored.
     """
     wanted = {(exchange.experiment_id, exchange.endpoint_id) for exchange, _ in settled if exchange.experiment_id}
-    homes: dict[tuple[str | None, str | None], int] = {}
+    homes: _Homes = {}
     awake: dict[str, int | None] = {}
     for experiment_id, endpoint_id in wanted:
         if not experiment_id or not (experiment_id.isascii() and experiment_id.isdigit()):

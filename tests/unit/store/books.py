@@ -29,6 +29,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 WHOLE = {"since": T0 - DAY, "until": T0 + SPREAD + DAY}
+KEPT = (*accounts.WIDTHS, *(-width for width in accounts.JOINED))
 ASKED = (
     Question(**WHOLE, zone=zone_of("UTC")),
     Question(**WHOLE, zone=zone_of("Europe/Berlin"), step=Step.month, groups=("model",), top=1),
@@ -65,7 +66,7 @@ def books(connection: Connection) -> dict[str, Totals]:
     refused = connection.execute(sa.select(count()).select_from(schema.calls).where(calls.attempts == 0)).scalar_one()
     found["attempts"] = msgspec.structs.replace(found["attempts"], calls=found["attempts"].calls + refused)
     rollups = schema.usage_rollups.c
-    for width in accounts.WIDTHS:
+    for width in KEPT:
         found[f"rollups/{width}"] = _totals(
             connection,
             sa.select(
@@ -92,7 +93,7 @@ def disagreements(connection: Connection) -> list[str]:
     faults = [fault for fault, name in zip(faults, totals, strict=False) if totals[name] != totals["attempts"]]
     if totals["traces"] != totals["traced"]:
         faults.append(f"traces: {totals['traces']}, their calls: {totals['traced']}")
-    for width in accounts.WIDTHS:
+    for width in KEPT:
         kept, counted = _kept(connection, width), _counted(connection, width)
         faults += [
             f"{width} {key}: kept {kept.get(key)}, counted {counted.get(key)}"
@@ -119,8 +120,8 @@ def _used(rows: Iterable[Row]) -> Totals:
         sums = Totals(
             calls=sums.calls + of.calls,
             attempts=sums.attempts + of.attempts,
-            input_tokens=sums.input_tokens + of.tokens["input_tokens"],
-            output_tokens=sums.output_tokens + of.tokens["output_tokens"],
+            input_tokens=sums.input_tokens + of.input_tokens,
+            output_tokens=sums.output_tokens + of.output_tokens,
             pico=sums.pico + (of.cost_pico or 0),
             unpriced=sums.unpriced + of.unpriced_attempts,
             estimated=sums.estimated + of.estimated_attempts,
@@ -171,7 +172,8 @@ def _counted(connection: Connection, width: int) -> dict[tuple[object, ...], Sum
         accounts.count(contributions, call, tried)
     whole: dict[tuple[object, ...], Measures] = {}
     for (begins, dimension), measures in contributions.items():
-        whole.setdefault((accounts.bucket(begins, width), *dimension), Measures()).merge(measures)
+        told = dimension._replace(key_id="", key_name="", owner="", team="") if width < 0 else dimension
+        whole.setdefault((accounts.bucket(begins, abs(width)), *told), Measures()).merge(measures)
     return {
         key: ({name: number for name, number in one.counts.items() if number}, one.pico, bytes(one.durations), bytes(one.first_tokens))
         for key, one in whole.items()

@@ -3,7 +3,7 @@
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -99,7 +99,7 @@ class Databases:
         self._server = server
         self._prefix = f"spangate_store_{uuid.uuid4().hex[:8]}"
         self._made = 0
-        self._shared: str | None = None
+        self._shared: Database | None = None
 
     def fresh(self) -> str:
         """The URL of an empty database."""
@@ -108,19 +108,19 @@ class Databases:
         self._server.run(f"CREATE DATABASE {name}")
         return self._server.url.set(database=name).render_as_string(hide_password=False)
 
-    def shared(self) -> str:
-        """The URL of a database at the newest revision. Who takes it leaves it `cleaned`: making one a test costs ten times that."""
+    def shared(self) -> Database:
+        """One at the newest revision. Who takes it leaves it `cleaned`: making one a test costs a hundred times that."""
         if self._shared is None:
-            self._shared = self.fresh()
-            database = Database(self._shared)
-            database.upgrade()
-            database.close()
+            self._shared = Database(self.fresh(), durable=False)
+            self._shared.upgrade()
         return self._shared
 
     def drop(self, url: str) -> None:
         self._server.drop(make_url(url).database or "")
 
     def close(self) -> None:
+        if self._shared is not None:
+            self._shared.close()
         for name in self._server.databases(self._prefix):
             self._server.drop(name)
         self._server.close()
@@ -149,13 +149,32 @@ def mariadb() -> Iterator[Databases]:
     yield from _databases(MariaDB, f"MariaDB at {make_url(MARIADB)!r}", "SPANGATE_TEST_MARIADB")
 
 
+class File:
+    """One SQLite database for the whole run, as servers have one: what is compiled for it once need not be again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "store.db"
+        self._upgraded = folder / "upgraded.db"
+        database = Database(f"sqlite:///{self._upgraded}")
+        database.upgrade()
+        database.close()
+        self.database = Database(f"sqlite:///{self._path}", durable=False)
+        _compile_for_sql_server(self.database)
+
+    def anew(self) -> Database:
+        """As it was after the upgrade."""
+        self.database.close()
+        for path in self._path.parent.glob(f"{self._path.name}*"):
+            path.unlink()
+        shutil.copy(self._upgraded, self._path)
+        return self.database
+
+
 @pytest.fixture(scope="session")
-def upgraded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("store") / "upgraded.db"
-    database = Database(f"sqlite:///{path}")
-    database.upgrade()
-    database.close()
-    return path
+def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[File]:
+    file = File(tmp_path_factory.mktemp("store"))
+    yield file
+    file.database.close()
 
 
 @pytest.fixture(params=DIALECTS)
@@ -186,19 +205,18 @@ def open_database(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) 
 
 
 @pytest.fixture
-def database(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+def database(dialect: str, request: pytest.FixtureRequest) -> Iterator[Database]:
     """A database at the newest revision, with nothing in it but what it must have."""
-    if dialect != "sqlite":
-        server: Databases = request.getfixturevalue(dialect)
-        database = Database(server.shared())
-        yield database
-        cleaned(database)
+    if dialect == "sqlite":
+        file: File = request.getfixturevalue("file")
+        yield file.anew()
     else:
-        shutil.copy(request.getfixturevalue("upgraded_file"), tmp_path / "store.db")
-        database = Database(f"sqlite:///{tmp_path}/store.db")
-        _compile_for_sql_server(database)
-        yield database
-    database.close()
+        server: Databases = request.getfixturevalue(dialect)
+        yield server.shared()
+        cleaned(server.shared())
+
+
+_compiled: set[Hashable] = set()  # what was a statement to SQL Server once: SQLAlchemy's key of it stands for the same text
 
 
 def _compile_for_sql_server(database: Database) -> None:
@@ -209,19 +227,30 @@ def _compile_for_sql_server(database: Database) -> None:
         if isinstance(statement, sa.ClauseElement) and not isinstance(statement, sa.schema.ExecutableDDLElement):
             some = multiple[0] if isinstance(multiple, list) and multiple else single
             names = list(some) if isinstance(some, dict) and some else None
+            known = statement._generate_cache_key()
+            key = None if known is None else (known.key, tuple(names or ()))
+            if key in _compiled:
+                return
             try:
                 str(statement.compile(dialect=dialect, column_keys=names, compile_kwargs={"render_postcompile": True}))
             except sa.exc.CompileError as error:
                 if "regular expressions" not in str(error):  # filters refuse RLIKE there, and say so
                     raise
+            if key is not None:
+                _compiled.add(key)
 
     for engine in (database._writer, database._reader):
         sa.event.listen(engine, "before_execute", compiled)
 
 
+_HELD = sa.union_all(*(sa.select(sa.literal(table.name)).where(sa.exists().select_from(table)) for table in metadata.sorted_tables))
+
+
 def cleaned(database: Database) -> None:
     """As it was after the upgrade."""
     with database.write() as connection:
+        held = set(connection.execute(_HELD).scalars())
         for table in reversed(metadata.sorted_tables):
-            connection.execute(table.delete())
+            if table.name in held:
+                connection.execute(table.delete())
     database.upgrade()

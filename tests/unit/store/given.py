@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import pytest
 from sqlalchemy import Connection
 
 from spangate.envelope import Keyring
@@ -14,6 +15,12 @@ from spangate.wire.usage import Provenance, Usage
 
 KEYRING = Keyring(bytes(range(32)))
 T0 = 1_700_000_000_000  # ms
+
+
+def seeds(count: int) -> pytest.MarkDecorator:
+    """So many on SQLite, which is quick; on each server the first two: a seed finds faults of ours, a server those of its SQL."""
+    on = {"sqlite": count, "postgresql": 2, "mariadb": 2}
+    return pytest.mark.parametrize(("dialect", "seed"), [(one, seed) for one in on for seed in range(on[one])], indirect=["dialect"])
 
 
 def call_id(n: int) -> str:

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from tests.unit.store.books import KEPT
 from tests.unit.store.given import T0, attempt, call_id, exchange
 
 from spangate.exchange import AttemptRecord, Fault, Status
@@ -102,7 +103,22 @@ def test_a_row_that_is_deleted_between_our_look_and_our_taking_it_is_made_again(
     with database.write() as connection:
         accounts.apply(connection, contributions(attempt()))
         kept = connection.execute(sa.select(schema.usage_rollups.c.width, schema.usage_rollups.c.calls)).all()
-    assert {row.width: row.calls for row in kept} == {900: 2, 3_600: 1, 86_400: 2}
+    assert {row.width: row.calls for row in kept} == {900: 2, 3_600: 1, 86_400: 2, -3_600: 2, -86_400: 2}
+
+
+def test_what_is_thought_to_be_there_and_is_not_is_made_again(database: Database) -> None:
+    known = accounts.Known()
+    with database.write() as connection:
+        accounts.apply(connection, contributions(attempt()), known)
+        connection.rollback()
+    for _ in range(2):
+        with database.write() as connection:
+            accounts.apply(connection, contributions(attempt()), known)
+    rollups, dimensions = schema.usage_rollups, schema.usage_dimensions
+    joined = rollups.join(dimensions, dimensions.c.dimension_id == rollups.c.dimension_id)
+    with database.read() as connection:
+        kept = connection.execute(sa.select(rollups.c.width, rollups.c.calls).select_from(joined)).all()
+    assert {row.width: row.calls for row in kept} == dict.fromkeys(KEPT, 2)
 
 
 @pytest.mark.parametrize("wide", ["a", "é", "💶" * 60])
@@ -114,6 +130,7 @@ def test_dimensions_that_differ_anywhere_are_kept_apart(database: Database, wide
         for changes in ({"owner": wide, "team": ""}, {"owner": "", "team": wide}, {"owner": wide + ":", "team": None}, {"caller": wide}):
             for _ in range(2):
                 accounts.apply(connection, one(**changes))
-        assert connection.execute(sa.select(sa.func.count()).select_from(schema.usage_dimensions)).scalar_one() == 4
+        assert connection.execute(sa.select(sa.func.count()).select_from(schema.usage_dimensions)).scalar_one() == 5
         calls = connection.execute(sa.select(schema.usage_rollups.c.calls)).scalars().all()
-    assert calls == [2] * 4 * len(accounts.WIDTHS)
+    # Of all keys together they are one.
+    assert sorted(calls) == [2] * 4 * len(accounts.WIDTHS) + [8] * len(accounts.JOINED)

@@ -70,10 +70,10 @@ def test_a_deleted_alias_is_gone(database: Database) -> None:
         house(connection)
         aliases.put(connection, "gpt-*", endpoint="chat", now=T0)
         before = version(connection)
-        aliases.delete(connection, "gpt-*")
+        aliases.delete(connection, "gpt-*", now=T0)
         assert (aliases.list_(connection), version(connection)) == ([], before + 1)
         with pytest.raises(NotFound, match=r"gpt-\*"):
-            aliases.delete(connection, "gpt-*")
+            aliases.delete(connection, "gpt-*", now=T0)
 
 
 def test_no_endpoint_and_alias_have_one_name(database: Database) -> None:

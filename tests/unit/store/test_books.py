@@ -6,8 +6,8 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from tests.unit.store.books import books, disagreements
-from tests.unit.store.given import T0, attempt, entry, exchange
+from tests.unit.store.books import KEPT, books, disagreements
+from tests.unit.store.given import T0, attempt, entry, exchange, seeds
 from tests.unit.store.mix import LOOK, SPREAD, Mix, PriceList
 
 from spangate.exchange import ProcessPosition, Settled
@@ -56,7 +56,7 @@ def check(database: Database) -> None:
         assert disagreements(connection) == []
 
 
-@pytest.mark.parametrize("seed", range(6))
+@seeds(6)
 def test_the_books_agree_whatever_happens(database: Database, seed: int) -> None:
     Mix(seed).drain(LedgerSink(database, entry, cost_of=OLD))
     check(database)
@@ -242,7 +242,20 @@ def test_what_comes_to_nothing_leaves_no_row(database: Database) -> None:
         schema.usage_rollups, schema.usage_rollups.c.dimension_id == schema.usage_dimensions.c.dimension_id
     )
     with database.read() as connection:
-        assert connection.execute(rows).scalars().all() == [""] * len(accounts.WIDTHS)
+        assert connection.execute(rows).scalars().all() == [""] * len(KEPT)
+    check(database)
+
+
+def test_books_from_before_there_were_sums_of_all_keys_get_them(open_database: Callable[..., Database]) -> None:
+    database = open_database()
+    database.upgrade("0007")
+    Mix(3).drain(LedgerSink(database, entry, cost_of=OLD))
+    rollups, dimensions = schema.usage_rollups, schema.usage_dimensions
+    with database.write() as connection:
+        assert connection.execute(rollups.delete().where(rollups.c.width < 0)).rowcount > 0
+        unused = dimensions.c.dimension_id.not_in(sa.select(rollups.c.dimension_id))
+        assert connection.execute(dimensions.delete().where(unused)).rowcount > 0
+    assert database.upgrade() == ["0008"]
     check(database)
 
 

@@ -101,3 +101,14 @@ def test_it_takes_few_buckets(name: str, step: Step | None, days: int, hours: in
     for piece in pieces(since, since + 30 * DAY, begun, step, zone):
         read[piece.width] += sum(all(piece.conditions(bucket)) for bucket in range(piece.since, piece.until, piece.width))
     assert (read[DAY], read[HOUR], read[QUARTER]) == (days, hours, quarters)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(ZONES), moments, lengths, st.sampled_from([Step.day, Step.week, Step.hour]))
+@example("Asia/Kathmandu", MIDNIGHT, 30 * DAY, Step.day)
+@example("Asia/Kathmandu", MIDNIGHT, 30 * DAY, Step.week)
+def test_buckets_that_lie_apart_are_those_for_which_the_conditions_hold(name: str, since: int, length: int, step: Step) -> None:
+    zone, until = zone_of(name), since + length
+    for piece in pieces(since, until, starts(since, until, step, zone), step, zone):
+        held = [bucket for bucket in range(piece.since, piece.until, piece.width) if all(piece.conditions(bucket))]
+        assert piece.listed() == (None if piece.moved is None or len(held) > buckets.LISTED else held)

@@ -1,3 +1,5 @@
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,6 +23,46 @@ def test_rows_are_inserted_where_their_key_is_not_there(database: Database) -> N
         TAGS.insert_absent(connection, [("tr-1", "k", "second"), ("tr-2", "k", "é%s?")])
         TAGS.insert_absent(connection, [])
         assert kept(connection) == [("tr-1", "k", "first"), ("tr-2", "k", "é%s?")]
+
+
+def test_rows_may_be_made_as_they_are_inserted(database: Database) -> None:
+    with database.write() as connection:
+        TAGS.insert(connection, (("tr-1", "k", value) for value in ()))
+        TAGS.insert(connection, ((f"tr-{number}", "k", "v") for number in range(3)))
+        assert kept(connection) == [("tr-0", "k", "v"), ("tr-1", "k", "v"), ("tr-2", "k", "v")]
+
+
+def test_postgresql_stores_rows_while_others_are_made(database: Database) -> None:
+    if database.dialect != "postgresql":
+        pytest.skip("of COPY")
+
+    def stored() -> int:
+        query = sa.text("SELECT coalesce(max(tuples_processed), 0) FROM pg_stat_progress_copy WHERE datname = current_database()")
+        with database.read() as connection:
+            return connection.execute(query).scalar_one()
+
+    def made() -> Iterator[tuple[Any, ...]]:
+        for number in range(1_000):  # more than the driver sends at once
+            yield f"tr-{number}", "k", "v" * 1_000
+        patience = time.monotonic() + 30
+        while stored() == 0:
+            assert time.monotonic() < patience, "PostgreSQL was given no row before the last was made"
+            time.sleep(0.01)
+
+    with database.write() as connection:
+        TAGS.insert(connection, made())
+        assert len(kept(connection)) == 1_000
+
+
+def test_of_rows_that_cannot_all_be_made_none_is_kept(database: Database) -> None:
+    def made() -> Iterator[tuple[Any, ...]]:
+        yield "tr-1", "k", "v"
+        raise LookupError("no second one")
+
+    with pytest.raises(LookupError, match="no second one"), database.write() as connection:
+        TAGS.insert(connection, made())
+    with database.read() as connection:
+        assert kept(connection) == []
 
 
 def test_rows_are_updated_by_their_keys(database: Database) -> None:

@@ -3,7 +3,7 @@ import sqlalchemy as sa
 from msgspec import structs
 from tests.unit.store.given import T0, house
 
-from spangate.store import endpoints, experiments, models, schema, secrets
+from spangate.store import aliases, endpoints, experiments, models, schema, secrets, settings
 from spangate.store.endpoints import FALLBACK, PRIMARY, Binding, Endpoint, EndpointModel, Fallback, Mapping
 from spangate.store.engine import Database, version
 from spangate.store.faults import AlreadyExists, Invalid, NotFound, StoreFault
@@ -280,7 +280,7 @@ def test_an_update_with_models_replaces_them_and_keeps_the_strategies(database: 
             EndpointModel(model_definition_id=a.model_definition_id, linkage_type=FALLBACK, fallback_order=1),
         ]
         after = endpoints.update(connection, before.endpoint_id, models=wanted, now=T0 + 1)
-        assert endpoints.update(connection, before.endpoint_id, models=[], now=T0 + 1) == after
+        assert endpoints.update(connection, before.endpoint_id, models=[], now=T0 + 2) == structs.replace(after, updated_at=T0 + 2)
     assert [(mapping.model_definition.name, mapping.linkage_type, mapping.fallback_order) for mapping in after.mappings] == [
         ("c", PRIMARY, None),
         ("a", FALLBACK, 1),
@@ -380,7 +380,7 @@ def test_delete_takes_all_but_the_experiment(database: Database) -> None:
     with database.write() as connection:
         home = house(connection)
         endpoint_id = home.endpoint.endpoint_id
-        endpoints.set_tag(connection, endpoint_id, "team", "search")
+        endpoints.set_tag(connection, endpoint_id, "team", "search", now=T0)
         endpoints.create_binding(connection, endpoint_id, resource_type="scorer", resource_id="1", now=T0)
         endpoints.delete(connection, endpoint_id)
         for table in (schema.endpoints, schema.endpoint_models, schema.endpoint_tags, schema.endpoint_bindings):
@@ -393,16 +393,16 @@ def test_delete_takes_all_but_the_experiment(database: Database) -> None:
 def test_tags_are_set_changed_and_deleted(database: Database) -> None:
     with database.write() as connection:
         endpoint_id = house(connection).endpoint.endpoint_id
-        endpoints.set_tag(connection, endpoint_id, "team", "search")
-        endpoints.set_tag(connection, endpoint_id, "Team", "")
-        endpoints.set_tag(connection, endpoint_id, "team", "é" * 5_000)
+        endpoints.set_tag(connection, endpoint_id, "team", "search", now=T0)
+        endpoints.set_tag(connection, endpoint_id, "Team", "", now=T0)
+        endpoints.set_tag(connection, endpoint_id, "team", "é" * 5_000, now=T0)
         assert endpoints.get(connection, endpoint_id).tags == {"Team": "", "team": "é" * 5_000}
-        endpoints.delete_tag(connection, endpoint_id, "team")
-        endpoints.delete_tag(connection, endpoint_id, "team")
+        endpoints.delete_tag(connection, endpoint_id, "team", now=T0)
+        endpoints.delete_tag(connection, endpoint_id, "team", now=T0)
         assert endpoints.get(connection, endpoint_id).tags == {"Team": ""}
         for key, value in (("", "x"), ("k" * 251, "x"), ("k", "v" * 5_001), ("k", "a\x00")):
             with pytest.raises(Invalid):
-                endpoints.set_tag(connection, endpoint_id, key, value)
+                endpoints.set_tag(connection, endpoint_id, key, value, now=T0)
 
 
 def test_bindings(database: Database) -> None:
@@ -443,8 +443,8 @@ def test_what_is_not_there_is_not_found(database: Database) -> None:
         lambda connection: endpoints.update(connection, "e-none", name="x", now=T0),
         lambda connection: endpoints.delete(connection, "e-none"),
         lambda connection: endpoints.attach(connection, "e-none", wanted, now=T0),
-        lambda connection: endpoints.detach(connection, "e-none", "d"),
-        lambda connection: endpoints.set_tag(connection, "e-none", "k", "v"),
+        lambda connection: endpoints.detach(connection, "e-none", "d", now=T0),
+        lambda connection: endpoints.set_tag(connection, "e-none", "k", "v", now=T0),
     ):
         with pytest.raises(NotFound) as fault, database.write() as connection:
             attempt(connection)
@@ -463,11 +463,64 @@ def test_each_write_is_a_change(database: Database) -> None:
         before = version(connection)
         endpoints.update(connection, endpoint_id, name="talk", now=T0)
         endpoints.attach(connection, endpoint_id, spare, now=T0)
-        endpoints.detach(connection, endpoint_id, spare.model_definition_id)
-        endpoints.set_tag(connection, endpoint_id, "k", "v")
-        endpoints.delete_tag(connection, endpoint_id, "k")
+        endpoints.detach(connection, endpoint_id, spare.model_definition_id, now=T0)
+        endpoints.set_tag(connection, endpoint_id, "k", "v", now=T0)
+        endpoints.delete_tag(connection, endpoint_id, "k", now=T0)
         endpoints.create_binding(connection, endpoint_id, resource_type="scorer", resource_id="1", now=T0)
         endpoints.delete_binding(connection, endpoint_id, resource_type="scorer", resource_id="1")
         endpoints.delete(connection, endpoint_id)
         assert version(connection) == before + 8
         assert secrets.get(connection, secret_id=home.secret.secret_id) == home.secret
+
+
+# ---------------------------------------------------------------- read and written as a whole
+
+
+def test_one_is_found_by_its_id_else_by_its_name(database: Database) -> None:
+    with database.write() as connection:
+        home = house(connection).endpoint
+        assert endpoints.find(connection, home.endpoint_id) == home == endpoints.find(connection, "chat")
+        named_so = house(connection, home.endpoint_id).endpoint
+        assert endpoints.find(connection, home.endpoint_id) == home
+        assert endpoints.find(connection, named_so.endpoint_id) == named_so
+        with pytest.raises(NotFound, match="name='none'"):
+            endpoints.find(connection, "none")
+
+
+def test_each_change_is_later_than_the_one_before_also_within_a_millisecond(database: Database) -> None:
+    with database.write() as connection:
+        endpoint_id = house(connection).endpoint.endpoint_id
+        spare = model(connection, "spare").model_definition_id
+        changes = (
+            lambda: endpoints.update(connection, endpoint_id, usage_tracking=False, now=T0),
+            lambda: endpoints.attach(connection, endpoint_id, EndpointModel(model_definition_id=spare), now=T0),
+            lambda: endpoints.detach(connection, endpoint_id, spare, now=T0),
+            lambda: endpoints.set_tag(connection, endpoint_id, "k", "v", now=T0),
+            lambda: endpoints.delete_tag(connection, endpoint_id, "k", now=T0),
+            lambda: settings.update(connection, "chat", {"idle_timeout": 5.0}, now=T0),
+            lambda: aliases.put(connection, "gpt-*", endpoint="chat", now=T0),
+            lambda: aliases.delete(connection, "gpt-*", now=T0),
+        )
+        for expected, change in enumerate(changes, T0 + 1):
+            change()
+            assert endpoints.get(connection, endpoint_id).updated_at == expected
+        endpoints.set_tag(connection, endpoint_id, "k", "v", now=T0 + 1_000)
+        assert endpoints.get(connection, endpoint_id).updated_at == T0 + 1_000
+
+
+def test_an_alias_that_moves_changes_both_endpoints(database: Database) -> None:
+    with database.write() as connection:
+        first, second, third = (house(connection, name).endpoint.endpoint_id for name in ("a", "b", "c"))
+        aliases.put(connection, "gpt-*", endpoint="a", now=T0)
+        aliases.put(connection, "gpt-*", endpoint="b", now=T0 + 9)
+        moments = [endpoints.get(connection, endpoint_id).updated_at for endpoint_id in (first, second, third)]
+    assert moments == [T0 + 9, T0 + 9, T0]
+
+
+def test_names_of_experiments_are_told_of_those_that_are_active(database: Database) -> None:
+    with database.write() as connection:
+        ours = experiments.create(connection, name="ours", now=T0)
+        gone = experiments.create(connection, name="gone", now=T0)
+        experiments.delete(connection, gone, now=T0)
+        assert experiments.names(connection, {ours, gone, "0", "77"}) == {ours: "ours", "0": "Default"}
+        assert experiments.names(connection, ()) == {}

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ SECRET = "DROP-THE-ROW-0123456789"  # stands for what a statement may hold and a
 
 Open = Callable[..., Database]
 
-EVERY = ["0001", "0002", "0003", "0004", "0005"]
+EVERY = ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"]
 
 
 def secret_row(secret_id: str, **changes: object) -> dict[str, object]:
@@ -50,6 +51,13 @@ def test_read_cannot_be_talked_into_writing(database: Database) -> None:
         write()
     with database.read() as connection:
         assert connection.execute(sa.select(schema.experiments.c.name)).scalars().all() == ["Default"]
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_postgresql_compiles_no_reads(database: Database) -> None:
+    with database.read() as connection:
+        assert connection.exec_driver_sql("SHOW jit").scalar() == "off"
+        assert connection.exec_driver_sql("SHOW plan_cache_mode").scalar() == "force_custom_plan"
 
 
 def test_read_sees_one_moment(database: Database) -> None:
@@ -261,6 +269,22 @@ def test_two_runners_upgrade_one_database(open_database: Open) -> None:
     assert sorted(step for steps in done for step in steps) == EVERY
     assert len(done) == 4
     assert first.check().ok
+
+
+def test_a_new_file_is_opened_by_many_at_once(tmp_path: Path) -> None:
+    ready = threading.Barrier(8)
+
+    def write(database: Database) -> str:
+        ready.wait()
+        with database.write() as connection:
+            return connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+
+    with ThreadPoolExecutor(ready.parties) as pool:
+        for number in range(20):  # most of which failed before they waited for one another
+            databases = [Database(f"sqlite:///{tmp_path}/{number}.db") for _ in range(ready.parties)]
+            assert set(pool.map(write, databases)) == {"wal"}
+            for database in databases:
+                database.close()
 
 
 def test_a_failed_revision_leaves_nothing_in_the_way(open_database: Open, dialect: str) -> None:

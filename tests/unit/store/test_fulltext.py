@@ -143,6 +143,46 @@ def test_what_goes_is_not_in_the_index_either(sqlite: Database) -> None:
         assert connection.exec_driver_sql("SELECT count(*) FROM trace_search_docs").scalar() == 0
 
 
+def test_a_trace_in_which_nothing_is_said_is_not_in_the_index(sqlite: Database) -> None:
+    keep(sqlite, {1: (None, None), 2: ("a quokka", None)})
+
+    def documents() -> list[str]:
+        with sqlite.read() as connection:
+            return list(connection.exec_driver_sql("SELECT trace_id FROM trace_search_docs").scalars())
+
+    assert documents() == [trace_id(2)]
+    with sqlite.write() as connection:
+        deletion.content(connection, [trace_id(2)])
+    assert documents() == []
+
+
+def test_the_index_is_merged_piece_by_piece_and_never_by_whoever_writes(sqlite: Database) -> None:
+    def pages() -> int:
+        with sqlite.read() as connection:
+            return connection.exec_driver_sql("SELECT count(*) FROM trace_search_data").scalar_one()
+
+    def fold() -> bool:
+        with sqlite.write() as connection:
+            return fulltext.fold(connection)
+
+    rng = random.Random(3)
+    for batch in range(12):
+        texts = {batch * 20 + number: ("".join(rng.choices(ODD, k=900)), None) for number in range(20)}
+        keep(sqlite, texts | {batch * 20: ("the quokka", None)})
+    with sqlite.read() as connection:
+        assert connection.exec_driver_sql("SELECT v FROM trace_search_config WHERE k = 'automerge'").scalar() == 0
+    before, pieces = pages(), 0
+    while fold():
+        pieces += 1
+    assert pieces > 2
+    assert pages() < before
+    assert not fold()
+    with sqlite.read() as connection:
+        assert found(connection, "text LIKE '%quokka%'") == [batch * 20 for batch in reversed(range(12))]
+    with sqlite.write() as connection:
+        connection.exec_driver_sql("INSERT INTO trace_search (trace_search) VALUES ('integrity-check')")
+
+
 def test_traces_keep_their_place_in_the_index_when_the_file_is_written_anew(sqlite: Database) -> None:
     keep(sqlite, {number: (f"number {number:04d}", None) for number in range(1, 50)})
     with sqlite.write() as connection:

@@ -1,4 +1,5 @@
 import math
+from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,8 +29,9 @@ def test_bytes_give_the_histogram_back(durations: list[int]) -> None:
 def test_the_sum_of_histograms_is_the_histogram_of_all_in_whatever_order(a: list[int], b: list[int], c: list[int]) -> None:
     parts = [bytes(of(part)) for part in (a, b, c)]
     whole = of(a + b + c)
-    assert merged(parts) == merged(reversed(parts)) == merged([bytes(merged(parts[:2])), parts[2]]) == whole
-    assert merged([parts[0], bytes(merged(parts[1:]))]) == whole
+    assert merged(Counter(parts)) == merged(Counter(reversed(parts))) == whole
+    assert merged(Counter([bytes(merged(Counter(parts[:2]))), parts[2]])) == whole
+    assert merged(Counter([parts[0], bytes(merged(Counter(parts[1:])))])) == whole
 
 
 @given(durations.filter(bool), st.floats(0, 1))

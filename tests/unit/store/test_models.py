@@ -1,10 +1,11 @@
 import pytest
 from tests.unit.store.given import KEYRING, T0, house
 
-from spangate.store import models, secrets
+from spangate.store import endpoints, limits, models, secrets
+from spangate.store.endpoints import FALLBACK, EndpointModel
 from spangate.store.engine import Database, version
 from spangate.store.faults import AlreadyExists, InUse, Invalid, NotFound
-from spangate.store.models import ModelDefinition
+from spangate.store.models import ModelDefinition, User
 
 
 def test_a_definition_names_its_secret(database: Database) -> None:
@@ -135,3 +136,35 @@ def test_each_write_is_a_change(database: Database) -> None:
         models.update(connection, made.model_definition_id, model_name="y", now=T0)
         models.delete(connection, made.model_definition_id)
         assert version(connection) == before + 3
+
+
+def test_a_definition_of_the_same_model_and_secret_is_used_again(database: Database) -> None:
+    with database.write() as connection:
+        home = house(connection)
+        asked = {"provider": "openai", "model_name": "gpt-4o-mini"}
+        assert models.of(connection, **asked, secret_id=home.secret.secret_id, now=T0 + 1) == home.model
+        bare = models.of(connection, **asked, secret_id=None, by="bob", now=T0 + 1)
+        assert (bare.name, bare.secret_id, bare.created_by) == ("gpt-4o-mini", None, "bob")
+        assert models.of(connection, **asked, secret_id=None, now=T0 + 2) == bare
+        other = house(connection, "other").secret.secret_id
+        models.update(connection, models.list_(connection, secret_id=other)[0].model_definition_id, model_name="x", now=T0)
+        assert models.of(connection, **asked, secret_id=other, now=T0 + 3).name == "gpt-4o-mini-2"  # the name is taken
+        long = models.of(connection, provider="openai", model_name="m" * limits.MODEL, secret_id=None, now=T0)
+        assert (len(long.name), len(long.model_name)) == (limits.NAME - 10, limits.MODEL)
+        with pytest.raises(Invalid, match="model_name"):
+            models.of(connection, provider="openai", model_name="m" * (limits.MODEL + 1), secret_id=None, now=T0)
+
+
+def test_who_uses_a_definition_is_told_by_endpoint(database: Database) -> None:
+    with database.write() as connection:
+        home, other = house(connection), house(connection, "other")
+        shared = home.model.model_definition_id
+        endpoints.attach(connection, other.endpoint.endpoint_id, EndpointModel(model_definition_id=shared, linkage_type=FALLBACK), now=T0)
+        endpoints.attach(connection, home.endpoint.endpoint_id, EndpointModel(model_definition_id=shared, linkage_type=FALLBACK), now=T0)
+        assert models.users(connection) == {
+            shared: [User(home.endpoint.endpoint_id, "chat"), User(other.endpoint.endpoint_id, "other")],
+            other.model.model_definition_id: [User(other.endpoint.endpoint_id, "other")],
+        }
+        assert models.behind(connection, [home.endpoint.endpoint_id]) == {shared}
+        assert models.behind(connection, [other.endpoint.endpoint_id, "e-none"]) == {shared, other.model.model_definition_id}
+        assert models.behind(connection, []) == set()

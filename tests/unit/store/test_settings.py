@@ -1,7 +1,7 @@
 import pytest
 from tests.unit.store.given import T0, house
 
-from spangate.exchange import EndpointSettings, ProxyRules
+from spangate.exchange import EndpointSettings, ProxyRules, Retention
 from spangate.store import endpoints, settings
 from spangate.store.engine import Database, version
 from spangate.store.faults import Invalid, NotFound
@@ -13,6 +13,7 @@ ALL = EndpointSettings(
     total_timeout=600,
     client_gone="drain",
     proxy=ProxyRules(methods=("GET", "POST"), paths=("/files", "/files/*")),
+    content="metadata",
 )
 
 
@@ -38,7 +39,9 @@ def test_an_update_changes_what_it_names(database: Database) -> None:
         before = version(connection)
         assert settings.update(connection, "chat", {}, now=T0) == changed
         assert version(connection) == before + 1
-    assert changed == EndpointSettings(connect_timeout=2.5, first_byte_timeout=30, total_timeout=600, client_gone="close", proxy=ALL.proxy)
+    assert changed == EndpointSettings(
+        connect_timeout=2.5, first_byte_timeout=30, total_timeout=600, client_gone="close", proxy=ALL.proxy, content="metadata"
+    )
 
 
 def test_settings_follow_a_renamed_endpoint(database: Database) -> None:
@@ -118,3 +121,31 @@ def test_rules_that_let_nothing_through_are_not_the_same_as_none(database: Datab
         house(connection)
         settings.update(connection, "chat", {"proxy": ProxyRules()}, now=T0)
         assert settings.get(connection, "chat").proxy == ProxyRules()
+
+
+def test_those_that_say_anything_are_told_together(database: Database) -> None:
+    with database.write() as connection:
+        home = house(connection)
+        house(connection, "silent")
+        settings.update(connection, "chat", changes(ALL), now=T0)
+        assert settings.of_all(connection) == {home.endpoint.endpoint_id: ALL}
+
+
+@pytest.mark.parametrize(
+    ("said", "field"),
+    [
+        ({"idle_timeout": -1.0}, "idle_timeout"),
+        ({"client_gone": "wait"}, "client_gone"),
+        ({"content": "some"}, "content"),
+        ({"proxy": ProxyRules(methods=("GET",))}, "proxy"),
+        ({"proxy": ProxyRules(methods=("get",), paths=("/a",))}, "proxy.methods"),
+        ({"proxy": ProxyRules(methods=("GET",), paths=("/a", "b"))}, "proxy.paths.1"),
+        ({"retention": Retention(content_days=9, trace_days=3)}, "retention"),
+    ],
+)
+def test_a_refusal_names_the_field(database: Database, said: dict[str, object], field: str) -> None:
+    with database.write() as connection:
+        house(connection)
+        with pytest.raises(Invalid) as refused:
+            settings.update(connection, "chat", said, now=T0)
+    assert refused.value.field == field

@@ -80,3 +80,9 @@ def test_a_large_sqlite_file_is_estimated_and_says_so(database: Database, monkey
     assert (exact.bytes_estimated, guess.bytes_estimated) == (False, True)
     measured_traces, guessed_traces = (next(t.bytes for t in size.tables if t.name == "traces") for size in (exact, guess))
     assert measured_traces / 3 < guessed_traces < measured_traces * 3
+
+
+def test_the_whole_is_told_without_looking_at_its_parts(database: Database) -> None:
+    with database.read() as connection:
+        assert sizes.total(connection) > 100_000
+        assert abs(sizes.total(connection) - sizes.measure(connection, now=NOW).bytes) < 1 << 20  # others write beside us

@@ -116,7 +116,9 @@ def sums(database: Database) -> list[Any]:
 
 
 def sweeper(database: Database, now: Callable[[], int] = lambda: NOW, **options: Any) -> Sweeper:
-    return Sweeper(database, version=lambda: version(database), busy=lambda: False, now=now, sleep=lambda seconds: None, **options)
+    return Sweeper(
+        database, version=lambda: version(database), busy=lambda: False, idle=lambda: None, now=now, sleep=lambda seconds: None, **options
+    )
 
 
 def version(database: Database) -> int:
@@ -200,6 +202,41 @@ def test_what_is_left_is_what_has_not_outlived_its_period(database: Database, ru
     assert column(database, schema.calls.c.call_id, schema.calls.c.fault_message == QUOTE) == quoting
 
 
+def test_what_goes_with_its_call_is_counted_and_gone_through_once(database: Database) -> None:
+    mades = [made(n, 20 * DAY, None, tracked=n % 2 == 0, said=n % 3 == 0) for n in range(12)]
+    keep(database, mades)
+    periods(database, content_days=10, trace_days=10, ledger_days=10)
+    at_work = sweeper(database)
+    assert at_work.sweep()
+    assert not any(left(database).values())
+    done = at_work.swept()
+    assert (done.content, done.trace, done.ledger) == (2, 6, 12)
+
+
+@pytest.mark.parametrize(
+    ("idle", "busy", "rest"),
+    [(2.0, False, 1), (1.0, False, 1), (0.5, False, 3), (0.0, False, 15), (None, False, 4), (2.0, True, 15)],
+)
+@pytest.mark.parametrize("tick", [0.01, 0.1])  # s that a chunk takes
+def test_it_takes_half_of_what_is_idle(database: Database, idle: float | None, busy: bool, rest: float, tick: float) -> None:
+    keep(database, [made(1, 20 * DAY, None)])
+    periods(database, content_days=10)
+    ticks, rests = iter(range(100)), list[float]()
+    at_work = Sweeper(
+        database,
+        version=lambda: 1,
+        busy=lambda: busy,
+        idle=lambda: idle,
+        now=lambda: NOW,
+        sleep=rests.append,
+        clock=lambda: next(ticks) * tick,
+    )
+    swept(at_work)
+    assert left(database)["contents"] == set()
+    assert rests == pytest.approx([rest * tick] * len(rests))
+    assert rests
+
+
 class Dying(Database):
     """Dies in each of its transactions in turn, after the work and before the commit."""
 
@@ -221,7 +258,7 @@ def test_a_sweep_that_is_cut_off_anywhere_is_taken_up_by_the_next_one(database: 
     deaths = 0
     while left(database) != expected(mades, in_force):
         dying.survives = 2  # the lease and one chunk; the second chunk is lost
-        at_work = Sweeper(dying, version=lambda: 1, busy=lambda: False, now=lambda: NOW, sleep=_no_sleep)
+        at_work = Sweeper(dying, version=lambda: 1, busy=lambda: False, idle=lambda: None, now=lambda: NOW, sleep=_no_sleep)
         at_work._pace.rows = 20
         try:
             swept(at_work)
@@ -239,12 +276,12 @@ def test_a_sweep_that_is_cut_off_anywhere_is_taken_up_by_the_next_one(database: 
 def _no_sleep(seconds: float) -> None: ...
 
 
-def test_nothing_is_looked_for_where_nothing_has_a_period(database: Database) -> None:
+def test_nothing_is_looked_for_where_nothing_has_a_period(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     keep(database, [made(1, 400 * DAY, None)])
     looked = sweeper(database)
     assert not looked.sweep()
-    looked._database = None  # type: ignore[assignment]  # it fails if it looks
     looked._version = lambda: looked._known
+    monkeypatch.setattr(database, "read", None)  # it fails if it looks
     assert not looked.sweep()
 
 
@@ -329,7 +366,7 @@ def test_our_own_words_on_a_fault_stay(database: Database) -> None:
     whole = msgspec.structs.replace(one.exchange, status=Status.timeout, fault=ours, attempts=(late,))
     keep(database, [msgspec.structs.replace(one, exchange=whole)])
     with database.write() as connection:
-        assert deletion.trace(connection, [one.trace_id]) == 1
+        assert deletion.trace(connection, [one.trace_id]) == deletion.Gone(traces=1, contents=1)
     assert column(database, schema.calls.c.fault_message) == {ours.message} == column(database, schema.attempts.c.fault_message)
 
 

@@ -1,5 +1,6 @@
 import itertools
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -304,3 +305,53 @@ def test_the_newest_page_needs_no_sort(kept: Database) -> None:
         plan = " ".join(str(row[3]) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}"))
     assert "ix_traces_experiment_id" in plan
     assert "TEMP B-TREE" not in plan
+
+
+# ---------------------------------------------------------------- what no index finds
+
+
+@pytest.mark.parametrize("order_by", [[], ["timestamp_ms ASC"], ["timestamp_ms DESC", "request_id ASC"]])
+@pytest.mark.parametrize(
+    "filter", ["text LIKE '%7%'", "text ILIKE '%N _3' AND name = 'gateway/chat'", "text RLIKE '[05]$'", "text LIKE '%@%'"]
+)
+@pytest.mark.parametrize("size", [1, 2, 50])
+def test_pages_of_what_no_index_finds_are_short_and_lead_to_the_end(
+    database: Database, monkeypatch: pytest.MonkeyPatch, order_by: list[str], filter: str, size: int
+) -> None:
+    with database.write() as connection:
+        experiments.create(connection, name="other", now=T0)
+    keep(database, *(exchange(number, experiment_id=str(number % 3 // 2)) for number in range(1, 31)))
+    with database.read() as connection:
+        asked: dict[str, Any] = {"experiment_ids": ["0", "1"], "filter": filter, "order_by": order_by}
+        whole, token = traces.search(connection, **asked, max_results=500)
+        assert token is None
+        monkeypatch.setattr(traces, "STRETCH", 4)
+        monkeypatch.setattr(traces, "PATIENCE", 0)
+        met: list[str] = []
+        pages = 0
+        while True:
+            rows, token = traces.search(connection, **asked, max_results=size, page_token=token)
+            assert len(rows) <= min(size, 4)
+            met += [row.trace_id for row in rows]
+            pages += 1
+            if token is None:
+                break
+    assert met == [row.trace_id for row in whole]
+    assert pages >= 30 // 4 or "name" in filter
+
+
+def test_a_page_goes_on_until_it_is_full_or_has_taken_its_time(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(database, *(exchange(number) for number in range(1, 31)))
+    monkeypatch.setattr(traces, "STRETCH", 4)
+    clock = itertools.count()
+    monkeypatch.setattr(traces.time, "monotonic", lambda: next(clock) / 10)
+    with database.read() as connection:
+        rows, token = traces.search(connection, experiment_ids=["0"], filter="metadata.`mlflow.traceInputs` LIKE '%1%'")
+        assert [row.request_preview for row in rows] == []  # two stretches, of 30 to 23
+        assert token is not None
+        monkeypatch.setattr(traces, "PATIENCE", 10)
+        rows, token = traces.search(
+            connection, experiment_ids=["0"], filter="metadata.`mlflow.traceInputs` LIKE '%1%'", max_results=3, page_token=token
+        )
+        assert [row.request_preview for row in rows] == ["question 21", "question 19", "question 18"]
+        assert token is not None

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import mssql, mysql, postgresql, sqlite
+from tests.unit.store.given import seeds
 
 from spangate.store import accounts, periods, schema, usage
 from spangate.store.accounts import Dimension
@@ -91,7 +92,7 @@ def told(found: Usage, starts: list[int]) -> dict[Any, Any]:
         (starts.index(row.since), row.group): [
             row.measures.calls,
             row.measures.attempts,
-            row.measures.tokens["input_tokens"],
+            row.measures.input_tokens,
             row.measures.cost_pico or 0,
         ]
         for row in found.rows
@@ -99,7 +100,7 @@ def told(found: Usage, starts: list[int]) -> dict[Any, Any]:
     }
 
 
-@pytest.mark.parametrize("seed", range(4))
+@seeds(4)
 def test_any_range_in_any_zone_by_any_group_adds_up_to_what_was_written(database: Database, seed: int) -> None:
     dice = random.Random(seed)
     # About days on which clocks are changed: Berlin's and Havana's, New York's, Lord Howe's.
@@ -120,7 +121,7 @@ def test_any_range_in_any_zone_by_any_group_adds_up_to_what_was_written(database
         assert told(found, starts) == expected, (str(zone), since, until, step, groups, filters)
         whole = [sum(column) for column in zip(*expected.values(), strict=True)] or [0, 0, 0, 0]
         total = found.total.measures
-        assert [total.calls, total.attempts, total.tokens["input_tokens"], total.cost_pico or 0] == whole
+        assert [total.calls, total.attempts, total.input_tokens, total.cost_pico or 0] == whole
 
 
 # ---------------------------------------------------------------- what is told
@@ -149,11 +150,9 @@ def test_measures_are_told_with_what_is_not_known(database: Database) -> None:
         ],
     )
     found = asked(database, percentiles=True).total.measures
+    counts = {"calls": 3, "errors": 1, "attempts": 6, "input_tokens": 1_800, "output_tokens": 2_200}
     assert found == Measures(
-        calls=3,
-        errors=1,
-        attempts=6,
-        tokens={**dict.fromkeys(usage.TOKENS, 0), "input_tokens": 1_800, "output_tokens": 2_200},
+        **{name: counts.get(name, 0) for name in usage.COUNTS},
         cost_pico=12,
         unpriced_attempts=2,
         unpriced_tokens=1_000,
@@ -391,6 +390,6 @@ def test_the_queries_compile_for_every_database(dialect: sa.Dialect) -> None:
         starts = [since] if step is None else periods.starts(since, until, step, zone)
         for piece in pieces(since, until, starts, step, zone):
             # Columns alone are grouped by: SQL Server and PostgreSQL take no expression there that has parameters.
-            text = str(usage.added(question, piece, [("chat", "prod")]).limit(3).compile(dialect=dialect))
+            text = str(usage.added(dialect.name, question, piece, [("chat", "prod")]).limit(3).compile(dialect=dialect))
             assert re.search(r"GROUP BY wanted\.\W?key\W?, wanted\.group_0, wanted\.group_1\s*(LIMIT.*)?$", text), text
             assert "durations" in str(usage.timed(question, piece, None).limit(3).compile(dialect=dialect))

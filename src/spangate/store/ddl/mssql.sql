@@ -348,6 +348,16 @@ CREATE TABLE journal_gaps (
 	CONSTRAINT pk_journal_gaps PRIMARY KEY (process_id, first_seq)
 );
 
+CREATE TABLE arrivals (
+	process_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+	last_seq BIGINT NOT NULL,
+	arrived_at BIGINT NOT NULL,
+	traces IMAGE NOT NULL,
+	CONSTRAINT pk_arrivals PRIMARY KEY (process_id, last_seq)
+);
+
+CREATE INDEX ix_arrivals_arrived_at ON arrivals (arrived_at);
+
 CREATE TABLE open_calls (
 	call_id VARCHAR(36) COLLATE Latin1_General_100_BIN2 NOT NULL,
 	process_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
@@ -1066,5 +1076,37 @@ CREATE INDEX ix_trace_metadata_key_trace_id ON trace_metadata ([key], trace_id);
 GO
 
 UPDATE alembic_version SET version_num='0005' WHERE alembic_version.version_num = '0004';
+
+GO
+
+-- Running upgrade 0005 -> 0006
+
+UPDATE alembic_version SET version_num='0006' WHERE alembic_version.version_num = '0005';
+
+GO
+
+-- Running upgrade 0006 -> 0007
+
+CREATE TABLE arrivals (
+    process_id VARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    last_seq BIGINT NOT NULL,
+    arrived_at BIGINT NOT NULL,
+    traces IMAGE NOT NULL,
+    CONSTRAINT pk_arrivals PRIMARY KEY (process_id, last_seq)
+);
+
+GO
+
+CREATE INDEX ix_arrivals_arrived_at ON arrivals (arrived_at);
+
+GO
+
+UPDATE alembic_version SET version_num='0007' WHERE alembic_version.version_num = '0006';
+
+GO
+
+-- Running upgrade 0007 -> 0008
+
+UPDATE alembic_version SET version_num='0008' WHERE alembic_version.version_num = '0007';
 
 GO

@@ -348,6 +348,16 @@ CREATE TABLE journal_gaps (
 	CONSTRAINT pk_journal_gaps PRIMARY KEY (process_id, first_seq)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
+CREATE TABLE arrivals (
+	process_id VARCHAR(64) NOT NULL,
+	last_seq BIGINT NOT NULL,
+	arrived_at BIGINT NOT NULL,
+	traces LONGBLOB NOT NULL,
+	CONSTRAINT pk_arrivals PRIMARY KEY (process_id, last_seq)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_arrivals_arrived_at ON arrivals (arrived_at);
+
 CREATE TABLE open_calls (
 	call_id VARCHAR(36) NOT NULL,
 	process_id VARCHAR(64) NOT NULL,
@@ -924,3 +934,25 @@ CREATE INDEX ix_trace_tags_key_trace_id ON trace_tags (`key`, trace_id);
 CREATE INDEX ix_trace_metadata_key_trace_id ON trace_metadata (`key`, trace_id);
 
 UPDATE alembic_version SET version_num='0005' WHERE alembic_version.version_num = '0004';
+
+-- Running upgrade 0005 -> 0006
+
+UPDATE alembic_version SET version_num='0006' WHERE alembic_version.version_num = '0005';
+
+-- Running upgrade 0006 -> 0007
+
+CREATE TABLE arrivals (
+    process_id VARCHAR(64) NOT NULL,
+    last_seq BIGINT NOT NULL,
+    arrived_at BIGINT NOT NULL,
+    traces LONGBLOB NOT NULL,
+    CONSTRAINT pk_arrivals PRIMARY KEY (process_id, last_seq)
+)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_arrivals_arrived_at ON arrivals (arrived_at);
+
+UPDATE alembic_version SET version_num='0007' WHERE alembic_version.version_num = '0006';
+
+-- Running upgrade 0007 -> 0008
+
+UPDATE alembic_version SET version_num='0008' WHERE alembic_version.version_num = '0007';

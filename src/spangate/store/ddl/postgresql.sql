@@ -348,6 +348,16 @@ CREATE TABLE journal_gaps (
 	CONSTRAINT pk_journal_gaps PRIMARY KEY (process_id, first_seq)
 );
 
+CREATE TABLE arrivals (
+	process_id VARCHAR(64) NOT NULL,
+	last_seq BIGINT NOT NULL,
+	arrived_at BIGINT NOT NULL,
+	traces BYTEA NOT NULL,
+	CONSTRAINT pk_arrivals PRIMARY KEY (process_id, last_seq)
+);
+
+CREATE INDEX ix_arrivals_arrived_at ON arrivals (arrived_at);
+
 CREATE TABLE open_calls (
 	call_id VARCHAR(36) NOT NULL,
 	process_id VARCHAR(64) NOT NULL,
@@ -933,3 +943,25 @@ END
 $$;
 
 UPDATE alembic_version SET version_num='0005' WHERE alembic_version.version_num = '0004';
+
+-- Running upgrade 0005 -> 0006
+
+UPDATE alembic_version SET version_num='0006' WHERE alembic_version.version_num = '0005';
+
+-- Running upgrade 0006 -> 0007
+
+CREATE TABLE arrivals (
+    process_id VARCHAR(64) NOT NULL,
+    last_seq BIGINT NOT NULL,
+    arrived_at BIGINT NOT NULL,
+    traces BYTEA NOT NULL,
+    CONSTRAINT pk_arrivals PRIMARY KEY (process_id, last_seq)
+);
+
+CREATE INDEX ix_arrivals_arrived_at ON arrivals (arrived_at);
+
+UPDATE alembic_version SET version_num='0007' WHERE alembic_version.version_num = '0006';
+
+-- Running upgrade 0007 -> 0008
+
+UPDATE alembic_version SET version_num='0008' WHERE alembic_version.version_num = '0007';

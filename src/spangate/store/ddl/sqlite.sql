@@ -348,6 +348,16 @@ CREATE TABLE journal_gaps (
 	CONSTRAINT pk_journal_gaps PRIMARY KEY (process_id, first_seq)
 );
 
+CREATE TABLE arrivals (
+	process_id VARCHAR(64) NOT NULL,
+	last_seq BIGINT NOT NULL,
+	arrived_at BIGINT NOT NULL,
+	traces BLOB NOT NULL,
+	CONSTRAINT pk_arrivals PRIMARY KEY (process_id, last_seq)
+);
+
+CREATE INDEX ix_arrivals_arrived_at ON arrivals (arrived_at);
+
 CREATE TABLE open_calls (
 	call_id VARCHAR(36) NOT NULL,
 	process_id VARCHAR(64) NOT NULL,
@@ -954,7 +964,7 @@ INSERT INTO trace_search_docs (trace_id) SELECT trace_id FROM traces ORDER BY tr
 INSERT INTO trace_search (rowid, said) SELECT doc, replace(coalesce(traces.request_preview, '') || char(10) || coalesce(traces.response_preview, ''), char(304), char(105, 775)) FROM trace_search_docs JOIN traces USING (trace_id) ORDER BY doc;
 
 CREATE TRIGGER trace_search_added AFTER INSERT ON traces BEGIN
-    INSERT INTO trace_search_docs (trace_id) VALUES (new.trace_id);
+    INSERT INTO trace_search_docs (trace_id) SELECT new.trace_id WHERE coalesce(new.request_preview, new.response_preview) IS NOT NULL;
     INSERT INTO trace_search (rowid, said) SELECT doc, replace(coalesce(new.request_preview, '') || char(10) || coalesce(new.response_preview, ''), char(304), char(105, 775)) FROM trace_search_docs WHERE trace_id = new.trace_id;
 END;
 
@@ -967,8 +977,56 @@ CREATE TRIGGER trace_search_changed AFTER UPDATE OF request_preview, response_pr
     INSERT INTO trace_search (trace_search, rowid, said) SELECT 'delete', doc, replace(coalesce(old.request_preview, '') || char(10) || coalesce(old.response_preview, ''), char(304), char(105, 775)) FROM trace_search_docs WHERE trace_id = old.trace_id;
     DELETE FROM trace_search_docs WHERE trace_id = old.trace_id;
 
-    INSERT INTO trace_search_docs (trace_id) VALUES (new.trace_id);
+    INSERT INTO trace_search_docs (trace_id) SELECT new.trace_id WHERE coalesce(new.request_preview, new.response_preview) IS NOT NULL;
     INSERT INTO trace_search (rowid, said) SELECT doc, replace(coalesce(new.request_preview, '') || char(10) || coalesce(new.response_preview, ''), char(304), char(105, 775)) FROM trace_search_docs WHERE trace_id = new.trace_id;
 END;
 
 UPDATE alembic_version SET version_num='0005' WHERE alembic_version.version_num = '0004';
+
+-- Running upgrade 0005 -> 0006
+
+DROP TRIGGER trace_search_added;
+
+DROP TRIGGER trace_search_removed;
+
+DROP TRIGGER trace_search_changed;
+
+CREATE TRIGGER trace_search_added AFTER INSERT ON traces BEGIN
+    INSERT INTO trace_search_docs (trace_id) SELECT new.trace_id WHERE coalesce(new.request_preview, new.response_preview) IS NOT NULL;
+    INSERT INTO trace_search (rowid, said) SELECT doc, replace(coalesce(new.request_preview, '') || char(10) || coalesce(new.response_preview, ''), char(304), char(105, 775)) FROM trace_search_docs WHERE trace_id = new.trace_id;
+END;
+
+CREATE TRIGGER trace_search_removed AFTER DELETE ON traces BEGIN
+    INSERT INTO trace_search (trace_search, rowid, said) SELECT 'delete', doc, replace(coalesce(old.request_preview, '') || char(10) || coalesce(old.response_preview, ''), char(304), char(105, 775)) FROM trace_search_docs WHERE trace_id = old.trace_id;
+    DELETE FROM trace_search_docs WHERE trace_id = old.trace_id;
+END;
+
+CREATE TRIGGER trace_search_changed AFTER UPDATE OF request_preview, response_preview ON traces BEGIN
+    INSERT INTO trace_search (trace_search, rowid, said) SELECT 'delete', doc, replace(coalesce(old.request_preview, '') || char(10) || coalesce(old.response_preview, ''), char(304), char(105, 775)) FROM trace_search_docs WHERE trace_id = old.trace_id;
+    DELETE FROM trace_search_docs WHERE trace_id = old.trace_id;
+
+    INSERT INTO trace_search_docs (trace_id) SELECT new.trace_id WHERE coalesce(new.request_preview, new.response_preview) IS NOT NULL;
+    INSERT INTO trace_search (rowid, said) SELECT doc, replace(coalesce(new.request_preview, '') || char(10) || coalesce(new.response_preview, ''), char(304), char(105, 775)) FROM trace_search_docs WHERE trace_id = new.trace_id;
+END;
+
+INSERT INTO trace_search (trace_search, rank) VALUES ('automerge', 0);
+
+UPDATE alembic_version SET version_num='0006' WHERE alembic_version.version_num = '0005';
+
+-- Running upgrade 0006 -> 0007
+
+CREATE TABLE arrivals (
+    process_id VARCHAR(64) NOT NULL,
+    last_seq BIGINT NOT NULL,
+    arrived_at BIGINT NOT NULL,
+    traces BLOB NOT NULL,
+    CONSTRAINT pk_arrivals PRIMARY KEY (process_id, last_seq)
+);
+
+CREATE INDEX ix_arrivals_arrived_at ON arrivals (arrived_at);
+
+UPDATE alembic_version SET version_num='0007' WHERE alembic_version.version_num = '0006';
+
+-- Running upgrade 0007 -> 0008
+
+UPDATE alembic_version SET version_num='0008' WHERE alembic_version.version_num = '0007';
