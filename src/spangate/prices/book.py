@@ -8,10 +8,10 @@ import msgspec
 
 from .cost import Billed, Cost, cost
 from .rates import Class, Rate, Rates, Tier
-from .rows import Hours, Override, Price
+from .rows import Hours, Misfit, Override, Price
 from .shelf import Shelf
 
-__all__ = ["Book", "Class", "Hours", "Override", "Price", "Rate", "Rates", "Terms", "Tier"]
+__all__ = ["Book", "Class", "Hours", "Misfit", "Override", "Price", "Rate", "Rates", "Terms", "Tier"]
 
 REMEMBERED = 4096  # kinds of calls; ~1 KB each
 

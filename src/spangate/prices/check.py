@@ -1,6 +1,6 @@
 """Two sources of prices, held against each other. Where they differ one of them is wrong, and somebody should look which."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import msgspec
 
@@ -40,8 +40,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     second_only: int
 
 
-def compare(first: Iterable[Price], second: Iterable[Price], at: int) -> Comparison:
-    """The standard rates of both at a moment (ms), where both have one. A name of the second's means what the first finds by it."""
+def compare(first: Iterable[Price], second: Iterable[Price], at: int, *, only: Container[str] | None = None) -> Comparison:
+    """The standard rates of both at a moment (ms), where both have one. A name of the second's means what the first finds by it.
+
+    `only`: ids of the first's prices; of others nothing is said or counted.
+    """
     known, other = _standard(first, at), _standard(second, at)
     providers = {price.provider for price in known} & {price.provider for price in other}
     book = Book(known, names={name: name for name in providers})
@@ -51,6 +54,8 @@ def compare(first: Iterable[Price], second: Iterable[Price], at: int) -> Compari
     for theirs in other:
         terms = book.find(Billed(at=at, provider=theirs.provider, model=theirs.model))
         ours = None if terms is None else terms.price
+        if only is not None and (ours is None or ours.price_id not in only):
+            continue
         for name, rate in theirs.rates.items():
             if ours is None or name not in ours.rates:
                 second_only += 1
@@ -59,7 +64,8 @@ def compare(first: Iterable[Price], second: Iterable[Price], at: int) -> Compari
             differing = list(_differing(ours.rates[name], rate))
             agreed += not differing
             found += (_disagreement(ours, theirs, name, *each) for each in differing)
-    own = {(price.price_id, name) for price in known if price.provider in providers and price.of is None for name in price.rates}
+    told = (price for price in known if price.provider in providers and price.of is None and (only is None or price.price_id in only))
+    own = {(price.price_id, name) for price in told for name in price.rates}
     return Comparison(
         disagreements=tuple(sorted(found, key=lambda each: (each.provider, each.model, each.second_model, each.token_class, each.above))),
         agreed=agreed,

@@ -18,6 +18,14 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Moment = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]  # ms since 1970, UTC
 
 
+class Misfit(ValueError):
+    """What a row says does not fit together, and the `field` that is at fault for it; none: all of them are."""
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
 class Hours(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A time of day with rates of its own, each day anew. May reach over midnight; the end is no part of it."""
 
@@ -83,14 +91,14 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     def __post_init__(self) -> None:
         _ordered(self.effective_from, self.effective_to)
         if (self.rates is None) == (self.multiplier is None):
-            raise ValueError("an override has either rates or a multiplier")
+            raise Misfit("an override has either rates or a multiplier", field="multiplier" if self.rates is None else "rates")
         if self.rates is not None and not self.rates:
-            raise ValueError("rates name at least one class")
+            raise Misfit("rates name at least one class", field="rates")
         if self.multiplier is not None:
             _plain(self.multiplier)
         scope = (self.endpoint_id, self.secret_id, self.provider, self.model)
         if not any(scope):
-            raise ValueError("an override is for an endpoint, a secret, a provider or a model")
+            raise Misfit("an override is for an endpoint, a secret, a provider or a model")
         if not self.override_id:
             said = (*scope, self.effective_from, self.rates, self.multiplier)
             msgspec.structs.force_setattr(self, "override_id", f"o-{_digest(said)}")
@@ -110,14 +118,14 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
 
 def _ordered(start: int | None, end: int | None) -> None:
     if start is not None and end is not None and end <= start:
-        raise ValueError("effective_to is after effective_from")
+        raise Misfit("it must end after it begins", field="effective_to")
 
 
 def _plain(multiplier: Decimal) -> None:
     # Bounded, so that the whole number it is a ratio of is short: a Decimal may say 1E+999999.
     exponent = multiplier.as_tuple().exponent
     if not isinstance(exponent, int) or not -12 <= exponent <= 4 or not 0 <= multiplier <= 1000:
-        raise ValueError("a multiplier is between 0 and 1000, with up to 12 decimal places")
+        raise Misfit("a multiplier is between 0 and 1000, with up to 12 decimal places", field="multiplier")
 
 
 def _within(start: int | None, at: int, end: int | None) -> bool:

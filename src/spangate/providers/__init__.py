@@ -3,8 +3,20 @@
 A provider that differs by a URL is a new file in `catalog/`. `access` makes a row and a credential into something that can be called.
 """
 
-from .access import ADDRESSES, Access, ClientCredentials, access
+from .access import ADDRESSES, Access, ClientCredentials, access, lacking, mode_of
 from .catalogue import canonical, catalog
 from .rows import AuthMode, Names, Provider
 
-__all__ = ["ADDRESSES", "Access", "AuthMode", "ClientCredentials", "Names", "Provider", "access", "canonical", "catalog"]
+__all__ = [
+    "ADDRESSES",
+    "Access",
+    "AuthMode",
+    "ClientCredentials",
+    "Names",
+    "Provider",
+    "access",
+    "canonical",
+    "catalog",
+    "lacking",
+    "mode_of",
+]

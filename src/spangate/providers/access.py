@@ -45,7 +45,7 @@ def access(
     provider = rows.get(name)
     if provider is None:
         return Access(problem=f"Provider '{name}' is not one that this version can call.")
-    mode = _mode(provider, auth_config, secret)
+    mode = mode_of(provider, auth_config, secret)
     if isinstance(mode, str):
         return Access(problem=mode)
     given = _given(mode, auth_config, secret)
@@ -68,7 +68,16 @@ def access(
     )
 
 
-def _mode(provider: Provider, auth_config: Mapping[str, str], secret: Mapping[str, str]) -> AuthMode | str:
+def lacking(provider: Provider, auth_config: Mapping[str, str], secret: Mapping[str, str]) -> list[str]:
+    """The fields without which this credential cannot be used, in the row's order; `auth_mode` if that names none of the row's."""
+    mode = mode_of(provider, auth_config, secret)
+    if isinstance(mode, str):
+        return ["auth_mode"]
+    missing = provider.required(mode) - _given(mode, auth_config, secret).keys()
+    return [field for field in (*mode.secret_fields, *mode.config_fields) if field in missing]
+
+
+def mode_of(provider: Provider, auth_config: Mapping[str, str], secret: Mapping[str, str]) -> AuthMode | str:
     """The one that the secret names, else the first that has all it needs, else the first; or why there is none."""
     named = auth_config.get("auth_mode")
     if named:

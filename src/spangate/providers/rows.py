@@ -13,11 +13,12 @@ Proof = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "x-portkey-a
 
 
 class Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One provider, three books."""
+    """One provider, four books."""
 
     mlflow: str  # in the management API and in span names
     otel: str  # gen_ai.provider.name: OpenTelemetry's own word where it has one
     prices: str | None = None  # the price book's id; None: it has no prices, so cost is unknown
+    models: str | None = None  # models.dev's id; None: it has no list of its models
     also: tuple[str, ...] = ()  # what else MLflow calls it: its list of providers has LiteLLM's words
 
 
@@ -55,6 +56,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     title: str
     checked: datetime.date  # when a person last held this row against `source`
     source: str
+    keys: str | None = None  # where a person gets a credential
     formats: dict[str, str]  # wire format -> path under the base URL, with the query that is always there
     auth: Proof
     usage_in_stream: Literal["always", "ask", "rejects"]

@@ -9,6 +9,7 @@ from typing import assert_never
 import msgspec
 
 from spangate.exchange import (
+    METADATA,
     Answered,
     Asked,
     Attempted,
@@ -31,9 +32,9 @@ from spangate.exchange import (
     Routed,
     Status,
 )
-from spangate.record.origin import NOWHERE, Origin, of_headers
+from spangate.record.origin import NOWHERE, Origin, of_body, of_headers
 from spangate.record.redact import LOOKAHEAD, MASK, keep, redact_text
-from spangate.wire.lenient import mend
+from spangate.wire.lenient import document, mend
 from spangate.wire.usage import Provenance, Usage
 
 CONTENT_LIMIT = 1 << 20
@@ -41,6 +42,7 @@ MESSAGE_LIMIT = 4000  # characters of what a provider said; some answer with a w
 NAME_LIMIT = 500  # of names that the client or the provider makes up: model, agent, ids
 CLIP = NAME_LIMIT + LOOKAHEAD
 UNTRACKED = "The provider's words are not kept, as usage tracking is off."
+UNSAID = "The provider's words are not kept: they may repeat what was said, and the endpoint keeps metadata alone."
 _NOBODY = Inbound(call_id="", format="", request_type="", path="", headers=(), body=b"", received_at=0, started=0.0, server="")
 
 
@@ -52,6 +54,7 @@ class Recorder:
         self._inbound: Inbound = _NOBODY
         self._route: Route | None = None
         self._origin: Origin = NOWHERE
+        self._read = False  # whether the body was asked too
         self._stream = False
         self._model: str | None = None
         self._attempts: list[AttemptRecord] = []
@@ -144,8 +147,8 @@ class Recorder:
     def _blame(self, fact: Faulted) -> None:
         """The first fault is the cause, what follows from it is not kept."""
         message = fact.message
-        if fact.status is Status.error and self._open and self._route is not None and not self._route.experiment_id:
-            message = UNTRACKED  # a provider that finds fault with a prompt quotes it
+        if fact.status is Status.error and self._attempts and self._route is not None and not self._route.keeps_content:
+            message = UNSAID if self._route.experiment_id else UNTRACKED  # a provider that finds fault with a prompt quotes it
         for credential in self._credentials:
             message = message.replace(credential, MASK.decode())
         fault = Fault(kind=_clipped(fact.kind) or "", message=redact_text(message, MESSAGE_LIMIT), http_status=fact.http_status)
@@ -158,6 +161,9 @@ class Recorder:
     def exchange(self) -> Exchange:
         """What is known so far; its status is `unknown` until the call has finished."""
         inbound, route, finished = self._inbound, self._route, self._finished
+        bare = route is not None and route.experiment_id is not None and not route.keeps_content
+        if bare and finished is not None:
+            self._ask_body()
         last = self._attempts[-1] if self._attempts else None
         fault = self._fault
         if fault is None and last is not None and finished is not None and finished.status is not Status.ok:
@@ -186,13 +192,22 @@ class Recorder:
             owner=inbound.caller.owner if inbound.caller is not None else None,
             team=inbound.caller.team if inbound.caller is not None else None,
             request_bytes=len(inbound.body),
+            content=METADATA if bare else None,
             fault=fault,
             attempts=tuple(self._attempts),
         )
 
+    def _ask_body(self) -> None:
+        """Whose call it is may be said in the body alone, which nobody can read later where it is not kept."""
+        if self._read or self._inbound.opaque or len(self._inbound.body) > self._limit:
+            return
+        self._read = True
+        said = of_body(document(self._inbound.body) or {})
+        self._origin = Origin(self._origin.session_id or said.session_id, self._origin.user_id or said.user_id)
+
     def content(self) -> Content | None:
-        """What was said, masked and capped; None if the call is not traced."""
-        if self._route is None or not self._route.experiment_id:
+        """What was said, masked and capped; None if it may not be kept."""
+        if self._route is None or not self._route.keeps_content:
             return None
         unsaid = self._inbound.opaque or not self._inbound.body
         request, request_truncated = (None, False) if unsaid else keep(self._inbound.body, self._limit)

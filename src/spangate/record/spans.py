@@ -8,18 +8,16 @@ import hashlib
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 import msgspec
 
 from spangate.exchange import LEFT_OUT, AttemptRecord, Content, Exchange, Fault, Status, TraceEntry, trace_id
 from spangate.prices.cost import PICO, Cost
 from spangate.providers import catalog
-from spangate.record import origin
+from spangate.record import origin, previews
 from spangate.wire import lenient
 from spangate.wire.usage import Provenance
 
-PREVIEW = 1000  # characters; MLflow's limit
 UNIFIED = "unified/"
 
 # MLflow's SpanLogLevel
@@ -46,10 +44,6 @@ _WORDS = {
     Status.refused: "The gateway refused the request.",
     Status.unknown: "How it went on is not known.",
 }
-
-
-# Parts of a message that are words: Anthropic's and OpenAI's chat, OpenAI's responses.
-_TEXTS = frozenset({"text", "input_text", "output_text", "refusal"})
 
 
 def operation(format: str) -> str | None:
@@ -97,15 +91,15 @@ class TraceInfo(msgspec.Struct, frozen=True, kw_only=True):
 def trace_row(exchange: Exchange, content: Content | None) -> TraceEntry:
     """What the store keeps of a trace apart from the exchange, so that lists need not read what was said."""
     request = None if content is None else content.request
-    asked = None if request is None else _body(request)
+    asked = None if request is None else previews.document(request)
     said = origin.of_body(lenient.mapping(asked) or {})
     return TraceEntry(
         name=_name(exchange),
         state=_state(exchange.status),
         session_id=exchange.session_id or said.session_id,
         user_id=exchange.user_id or said.user_id,
-        request_preview=None if request is None else _request_preview(request, asked),
-        response_preview=None if content is None or content.response is None else response_preview(content.response),
+        request_preview=None if request is None else previews.of_request(request, asked),
+        response_preview=None if content is None or content.response is None else previews.of_response(content.response),
     )
 
 
@@ -180,7 +174,7 @@ def trace_info(
 
 def spans(exchange: Exchange, content: Content | None, *, experiment_id: str | None = None, costs: Costs | None = None) -> tuple[Span, ...]:
     """The root, then a child for each attempt. `costs`: of the attempts that have a price."""
-    outputs = None if content is None or content.response is None else _body(content.response)
+    outputs = None if content is None or content.response is None else previews.document(content.response)
     return (
         _root(exchange, content, outputs, experiment_id or exchange.experiment_id or ""),
         *(_child(exchange, attempt, outputs, (costs or {}).get(attempt.no)) for attempt in exchange.attempts),
@@ -189,7 +183,7 @@ def spans(exchange: Exchange, content: Content | None, *, experiment_id: str | N
 
 def _root(exchange: Exchange, content: Content | None, outputs: object, experiment_id: str) -> Span:
     ok = exchange.status is Status.ok
-    inputs = None if content is None or content.request is None else _body(content.request)
+    inputs = None if content is None or content.request is None else previews.document(content.request)
     asked = lenient.mapping(inputs)
     if asked is not None:  # as in MLflow: the endpoint's name is not the model's business
         inputs = {key: value for key, value in asked.items() if key != "model"}
@@ -226,7 +220,7 @@ def _root(exchange: Exchange, content: Content | None, outputs: object, experime
                 "spangate.request_bytes": exchange.request_bytes,
                 "spangate.caller": exchange.caller,
                 "spangate.time_to_first_token_ms": _ms(exchange.first_token),
-                "spangate.content": "not kept: disk" if content == LEFT_OUT else None,
+                "spangate.content": "not kept: disk" if content == LEFT_OUT else "not kept: endpoint" if exchange.content else None,
                 "spangate.request_truncated": (content is not None and content.request_truncated) or None,
                 "spangate.response_truncated": (content is not None and content.response_truncated) or None,
             }
@@ -361,97 +355,6 @@ def _cost(costs: Sequence[Cost]) -> dict[str, float] | None:
         return None
     paid, made = sum(cost.input for cost in costs), sum(cost.output for cost in costs)
     return {"input_cost": paid / PICO, "output_cost": made / PICO, "total_cost": (paid + made) / PICO}
-
-
-# ---------------------------------------------------------------- previews
-
-
-def request_preview(body: bytes) -> str:
-    """The last words of the user, else the head of the body."""
-    return _request_preview(body, _body(body))
-
-
-def _request_preview(body: bytes, document: object) -> str:
-    asked = lenient.mapping(document) or {}
-    # openai.chat, anthropic.messages; the others' own name for what they ask
-    for said in (asked.get("messages"), asked.get("input"), asked.get("prompt"), _contents(asked)):
-        text = _asked(said)
-        if text:
-            return _cut(text)
-    return _cut(_readable(body))
-
-
-def _contents(asked: Mapping[str, object]) -> object:
-    """What Gemini is asked, put as the other formats' messages."""
-    inner = lenient.mapping(asked.get("generateContentRequest")) or asked
-    batch = [(lenient.mapping(request) or {}).get("content") for request in _list(asked.get("requests"))]
-    contents = [lenient.mapping(content) or {} for content in (*_list(inner.get("contents")), *batch, asked.get("content"))]
-    return [{"role": content.get("role", "user"), "content": content.get("parts")} for content in contents]
-
-
-def _asked(said: object) -> str:
-    """The last thing in a list that the user said, or a text; a list of texts is all of them."""
-    if isinstance(said, str):
-        return said
-    items = _list(said)
-    for item in reversed(items):
-        one = lenient.mapping(item)
-        if one is not None and one.get("role") == "user":
-            text = _text(one.get("content"))
-            if text:
-                return text
-    return "\n".join(item for item in items if isinstance(item, str))
-
-
-def response_preview(body: bytes) -> str:
-    """The words of the answer, else the head of the body."""
-    answer = lenient.mapping(_body(body))
-    if answer is not None:
-        for choice in map(lenient.mapping, _list(answer.get("choices"))):  # openai.chat, mlflow.chat; openai.completions
-            message = lenient.mapping((choice or {}).get("message")) or {}
-            text = _text(message.get("content")) or lenient.text(message.get("refusal")) or lenient.text((choice or {}).get("text"))
-            if text:
-                return _cut(text)
-        for candidate in map(lenient.mapping, _list(answer.get("candidates"))):  # gemini.generate
-            text = _text((lenient.mapping((candidate or {}).get("content")) or {}).get("parts"))
-            if text:
-                return _cut(text)
-        items = [lenient.mapping(item) or {} for item in _list(answer.get("output"))]  # openai.responses
-        text = "\n".join(said for item in items if item.get("type") == "message" and (said := _text(item.get("content"))))
-        text = text or _text(answer.get("content"))  # anthropic.messages
-        if text:
-            return _cut(text)
-    return _cut(_readable(body))
-
-
-def _text(content: object) -> str:
-    """Content is text, or parts of which some are text. Gemini's have no type, and thoughts are marked."""
-    if isinstance(content, str):
-        return content
-    parts = [lenient.mapping(part) or {} for part in _list(content)]
-    spoken = [part for part in parts if lenient.text(part.get("type", "text")) in _TEXTS and not part.get("thought")]
-    texts = (part.get("refusal") if part.get("type") == "refusal" else part.get("text") for part in spoken)
-    return "\n".join(text for text in map(lenient.text, texts) if text)
-
-
-def _list(value: object) -> list[object]:
-    return cast("list[object]", value) if isinstance(value, list) else []
-
-
-def _cut(text: str) -> str:
-    return lenient.mend(text if len(text) <= PREVIEW else text[: PREVIEW - 3] + "...")
-
-
-def _readable(body: bytes) -> str:
-    return body[: 4 * PREVIEW].decode("utf-8", "replace")
-
-
-def _body(body: bytes) -> object:
-    """The JSON value; the text itself where it is none any more, because it was cut."""
-    try:
-        return lenient.parse(body)
-    except (ValueError, RecursionError):
-        return body.decode("utf-8", "replace")
 
 
 # ---------------------------------------------------------------- small parts

@@ -162,7 +162,7 @@ class Call:
         self._record(GONE)
 
     def answered(self, body: bytes, *, truncated: bool = False) -> None:
-        if self.traced:
+        if self.keeps_content:
             self._record(Answered(body, truncated))
 
     # ------------------------------------------------------------ how it ends
@@ -235,6 +235,10 @@ class Call:
     @property
     def traced(self) -> bool:
         return self.route is not None and self.route.experiment_id is not None
+
+    @property
+    def keeps_content(self) -> bool:
+        return self.route is not None and self.route.keeps_content
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:

@@ -277,7 +277,7 @@ class Relay:
         return reply(incoming.status, named, hushed(answer, plan.target) if call.failure else answer)
 
     async def _stream(self, call: Call, plan: Plan, incoming: Incoming, headers: dict[bytes, bytes]) -> Reply:
-        fold = self._content_limit if call.traced else 0
+        fold = self._content_limit if call.keeps_content else 0
         if plan.format == call.format.NAME:
             stream = Passthrough(call.format.decoder(fold), call.event, withhold_usage=plan.withhold_usage)
         else:
@@ -316,7 +316,7 @@ class Relay:
         """Bytes that nobody reads, as they come; of what people can read the head is kept."""
         self._health.began(plan.target)
         call.answering(plan.target, Usage)
-        readable = call.traced and raw.readable(headers.get(b"content-type", b""))
+        readable = call.keeps_content and raw.readable(headers.get(b"content-type", b""))
         stream = Passthrough(raw.decoder(self._content_limit if readable else 0), call.event)
         named = [*headers_down(headers, typed=b"content-type" in headers), *call.headers]
         return reply(incoming.status, named, StreamBody(call, incoming, stream, b"", incoming.status))

@@ -238,7 +238,7 @@ class StreamBody:
     def _fold(self) -> None:
         """Hands over what was said so far. Not after the settlement: it would change nothing. Never raises: what cannot be written down
         again, such as lists in lists a thousand deep, is left out of the trace, and the bill is not."""
-        if self._call.settled is None and self._call.traced:
+        if self._call.settled is None and self._call.keeps_content:
             try:
                 folded = self._stream.decoder.answer()
             except Exception as error:

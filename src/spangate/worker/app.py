@@ -19,7 +19,7 @@ from spangate.observe import calls, logs
 from spangate.observe.calls import CallNumbers, ObservedJournal
 from spangate.observe.metrics import OWED, SNAPSHOT_IN_FORCE, UNIDENTIFIED
 from spangate.observe.series import Numbers
-from spangate.process import Server, tell_ready, when_orphaned
+from spangate.process import Server, keep_what_is_there, tell_ready, when_orphaned
 from spangate.providers import catalog
 from spangate.record.journal import FileJournal
 from spangate.record.recorder import Recorder
@@ -171,6 +171,7 @@ async def ready_to_serve(server: Server, snapshots: Snapshots, journals: Path, r
     """Returns when a call could be served, and has told the supervisor so: then another worker may go."""
     while not server.started or snapshots.version is None or unwritable(journals):  # noqa: ASYNC110  nobody could set an event for a disk
         await asyncio.sleep(READY_PAUSE)
+    keep_what_is_there()
     tell_ready(ready_fd)
 
 

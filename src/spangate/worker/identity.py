@@ -1,10 +1,14 @@
-"""Who calls. The key is looked for where each client's SDK puts it, and never in the query string, which ends up in logs."""
+"""Who calls. The key is looked for where each client's SDK puts it, and never in the query string, which ends up in logs.
+
+Where none is shown, a browser's session counts: the playground calls models with it.
+"""
 
 import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 
+from spangate import session
 from spangate.envelope import Pepper
 from spangate.exchange import Caller, SealedKey
 
@@ -19,19 +23,36 @@ class Nobody(Enum):
 
     unknown = "no key was shown, or none that is known"
     expired = "the key that was shown has expired"
+    signed_out = "the session that was shown is over"
+    elsewhere = "a session was shown, and not by a page of ours"
 
 
-def caller(headers: Headers, keys: Mapping[bytes, SealedKey], pepper: Pepper, now: int) -> Caller | Nobody:
-    """`keys` is by digests under the pepper, which nobody can aim at: the look-up's time says nothing of a key. `now`: wall clock, ms."""
-    nobody = Nobody.unknown
+def caller(headers: Headers, keys: Mapping[bytes, SealedKey], pepper: Pepper, now: int, *, reads: bool = False) -> Caller | Nobody:
+    """`keys` is by digests under the pepper, which nobody can aim at: the look-up's time says nothing of a key. `now`: wall clock, ms.
+    `reads`: nothing is done and nothing relayed, so a browser need say less of who asks."""
+    nobody: Nobody | None = None
     for shown in keys_shown(headers):
         key = keys.get(pepper.digest(shown))
         if key is None:
-            continue
-        if not key.expired(now):
+            nobody = nobody or Nobody.unknown
+        elif key.expired(now):
+            nobody = Nobody.expired
+        else:
             return key.caller(agent(headers))
-        nobody = Nobody.expired
-    return nobody
+    return nobody or _signed_in(headers, keys, pepper, now, reads=reads)
+
+
+def _signed_in(headers: Headers, keys: Mapping[bytes, SealedKey], pepper: Pepper, now: int, *, reads: bool) -> Caller | Nobody:
+    said = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+    if not session.shown(said):
+        return Nobody.unknown
+    if not (session.ours(said, safe=True) if reads else session.fetched(said)):
+        return Nobody.elsewhere
+    found = session.opened(said, pepper, now)
+    key = None if found is None else keys.get(found.digest)
+    if key is None:
+        return Nobody.signed_out
+    return Nobody.expired if key.expired(now) else key.caller(agent(headers))
 
 
 def keys_shown(headers: Headers) -> Iterator[bytes]:

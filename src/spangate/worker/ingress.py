@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 import uuid_utils
 
+from spangate import session
 from spangate.envelope import Pepper
 from spangate.exchange import EXPIRED, SHOW_A_KEY, Caller, Inbound, Reply, SealedKey
 from spangate.observe import logs
@@ -30,6 +31,13 @@ logger = logging.getLogger(__name__)
 
 NO_KEY = f"No valid key was shown. {SHOW_A_KEY}"
 NO_SNAPSHOT = "The gateway cannot tell keys yet: it has no snapshot of its database. GET /ready says what is amiss."
+
+_NOBODY: Mapping[Nobody, Refusal] = {
+    Nobody.unknown: Refusal(401, "invalid_key", NO_KEY),
+    Nobody.expired: Refusal(401, "expired_key", EXPIRED),
+    Nobody.signed_out: Refusal(401, "expired_key", session.ENDED),
+    Nobody.elsewhere: Refusal(403, "foreign_page", session.ELSEWHERE),
+}
 
 PROBED = ("/health", "/ready")  # load balancers ask for these, by any name
 
@@ -175,9 +183,9 @@ class Ingress:
         finally:
             watch.over = True
 
-    def _who(self, headers: Headers, at: int) -> Caller | Nobody:
+    def _who(self, headers: Headers, at: int, *, reads: bool = False) -> Caller | Nobody:
         """`at`: wall clock, ns."""
-        return caller(headers, self._knowledge.keys, self._pepper, at // 1_000_000)
+        return caller(headers, self._knowledge.keys, self._pepper, at // 1_000_000, reads=reads)
 
     async def _refuse_nobody(self, nobody: Nobody, scope: Scope, send: Send, format: Format, call_id: str) -> None:
         if not self._knowledge.keys:  # nor does anybody else's key say anything
@@ -187,9 +195,11 @@ class Ingress:
             await respond(send, 503, headers, format.render_problem(problem, call_id))
             return
         self._unidentified(call_id)
-        problem = Refusal(401, "invalid_key", NO_KEY) if nobody is Nobody.unknown else Refusal(401, "expired_key", EXPIRED)
-        headers = [JSON, (b"www-authenticate", b"Bearer"), (b"x-spangate-call-id", call_id.encode())]
-        await respond(send, 401, headers, format.render_problem(problem, call_id))
+        problem = _NOBODY[nobody]
+        headers = [JSON, (b"x-spangate-call-id", call_id.encode())]
+        if problem.status == 401:
+            headers.insert(1, (b"www-authenticate", b"Bearer"))
+        await respond(send, problem.status, headers, format.render_problem(problem, call_id))
 
     # ------------------------------------------------------------ the rest
 
@@ -197,7 +207,7 @@ class Ingress:
         headers: Headers = scope["headers"]
         call_id = self._begun()
         format = FORMATS[spoken or _spoken(headers)]
-        who = self._who(headers, self._wall())
+        who = self._who(headers, self._wall(), reads=scope["method"] in ("GET", "HEAD"))
         if isinstance(who, Nobody):
             await self._refuse_nobody(who, scope, send, format, call_id)
             return

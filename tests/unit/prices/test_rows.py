@@ -107,7 +107,7 @@ RATE = {"input": {"base": 1}}
         ({"model": "m", "rates": {}}, "at least one class"),
         ({"rates": RATE}, "for an endpoint, a secret, a provider or a model"),
         ({"model": "", "rates": RATE}, "length >= 1"),
-        ({"model": "m", "rates": RATE, "effective_from": 5, "effective_to": 5}, "effective_to is after effective_from"),
+        ({"model": "m", "rates": RATE, "effective_from": 5, "effective_to": 5}, "must end after it begins"),
         ({"model": "m", "rates": {"inputs": {"base": 1}}}, "Invalid enum value 'inputs'"),
         ({"model": "m", "rates": {"input": {"base": -1}}}, "`int` >= 0"),
         ({"model": "m", "rates": {"input": {"base": 1.5}}}, "Expected `int`"),

@@ -12,6 +12,7 @@ from spangate.exchange import (
     Caller,
     Content,
     Counted,
+    EndpointSettings,
     Exchange,
     Fact,
     Fault,
@@ -259,6 +260,27 @@ def test_keeps_no_content_of_an_untraced_call() -> None:
     assert recorder.exchange().trace_id is None
 
 
+BARE = msgspec.structs.replace(ROUTE, settings=EndpointSettings(content="metadata"))
+
+
+def test_keeps_no_content_where_the_endpoint_keeps_metadata_alone_and_all_else_as_ever() -> None:
+    recorder = fold(HAPPY[0], Routed(BARE, True, "chat"), *HAPPY[2:])
+    assert recorder.content() is None
+    assert recorder.exchange() == msgspec.structs.replace(fold(*HAPPY).exchange(), content="metadata")
+    assert fold(HAPPY[0], Routed(msgspec.structs.replace(UNTRACKED, settings=BARE.settings), True, "chat")).exchange().content is None
+
+
+@pytest.mark.parametrize("headers", [(), ((b"x-spangate-user", b"ann"),)])
+def test_whose_call_it_is_is_read_from_a_body_that_is_not_kept(headers: tuple[tuple[bytes, bytes], ...]) -> None:
+    said = b'{"model":"chat","user":"bob","metadata":{"session_id":"s-1"},"messages":[{"role":"user","content":"the vault"}]}'
+    facts = [Received(msgspec.structs.replace(INBOUND, body=said, headers=headers)), Routed(BARE, True, "chat"), *HAPPY[2:]]
+    exchange = fold(*facts).exchange()
+    assert (exchange.session_id, exchange.user_id) == ("s-1", "ann" if headers else "bob")
+    assert b"vault" not in msgspec.msgpack.encode(exchange)
+    beyond = fold(*facts, content_limit=len(said) - 1).exchange()
+    assert (beyond.session_id, beyond.user_id) == (None, "ann" if headers else None)
+
+
 def test_cuts_long_bodies_and_says_so() -> None:
     assert fold(*HAPPY, content_limit=10).content() == Content(
         request=b'{"model":"', response=b'{"choices"', request_truncated=True, response_truncated=True
@@ -311,18 +333,21 @@ def test_masks_the_key_that_a_provider_echoes_though_it_has_no_known_shape() -> 
     assert content.response == b'{"error": "***masked*** is no key of ours"}'
 
 
-def test_keeps_no_words_of_a_provider_that_may_quote_an_untraced_prompt() -> None:
+@pytest.mark.parametrize("bare", [True, False])
+@pytest.mark.parametrize("ended", [(), (AttemptEnded(100.9),)], ids=["at once", "once the attempt is over"])
+def test_keeps_no_words_of_a_provider_that_may_quote_a_prompt_which_is_not_kept(bare: bool, ended: tuple[Fact, ...]) -> None:
     recorder = fold(
         Received(INBOUND),
-        Routed(UNTRACKED, False, "chat"),
+        Routed(BARE if bare else UNTRACKED, False, "chat"),
         Attempted(1, TARGET, "openai.chat", 100.1),
+        *ended,
         Faulted(Status.error, "invalid_request_error", "Invalid value: 'what the client said'", 400),
         Finished(Status.error, 400, 101.0),
     )
     fault = recorder.exchange().fault
     assert fault is not None
     assert (fault.kind, fault.http_status) == ("invalid_request_error", 400)
-    assert "said" not in msgspec.json.encode(recorder.exchange()).decode()
+    assert "the client said" not in msgspec.json.encode(recorder.exchange()).decode()
 
 
 @pytest.mark.parametrize(("path", "body", "model"), [(None, "gtp", "gtp"), ("gemni", "gtp", "gemni"), (None, None, None)])

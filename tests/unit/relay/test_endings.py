@@ -18,7 +18,7 @@ from spangate.wire.problems import Interrupted, UpstreamProblem
 from spangate.wire.usage import Provenance, Usage
 
 from .fakes import CLAUDE, HANG, JSON, PLAIN_LIMIT, SECOND, SSE, TARGET, World
-from .test_engine import BOTH, CLAUDE_FRAMES, DONE, PLAIN, REPORTED, ROLE, STOP, USAGE, WORD, frame, problem
+from .spoken import BOTH, CLAUDE_FRAMES, DONE, PLAIN, REPORTED, ROLE, STOP, USAGE, WORD, frame, problem
 
 ASK = b'{"model": "chat", "messages": [{"role": "user", "content": "Hello there, how are you?"}]}'  # 25 characters
 ASK_STREAM = ASK[:-1] + b', "stream": true, "stream_options": {"include_usage": true}}'

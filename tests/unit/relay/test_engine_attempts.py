@@ -14,7 +14,7 @@ from spangate.wire.problems import Interrupted, Refusal, UpstreamProblem
 from spangate.wire.usage import Provenance, Usage
 
 from .fakes import HANG, JSON, NAMES, SSE, World
-from .test_engine import DONE, PLAIN, REPORTED, ROLE, STOP, USAGE, WORD, attempt, exchange
+from .spoken import DONE, PLAIN, REPORTED, ROLE, STOP, USAGE, WORD, attempt, exchange
 
 RETRY = b'{"model": "retry", "messages": []}'
 FALL = b'{"model": "fall", "messages": []}'

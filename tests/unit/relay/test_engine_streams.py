@@ -8,7 +8,7 @@ from spangate.relay.engine import FIRST_FRAME
 from spangate.wire.problems import Interrupted
 
 from .fakes import JSON, SSE, World
-from .test_engine import ASK, ASK_STREAM, ASK_STREAM_USAGE, BOTH, DONE, PLAIN, REPORTED, ROLE, STOP, WORD, problem
+from .spoken import ASK, ASK_STREAM, ASK_STREAM_USAGE, BOTH, DONE, PLAIN, REPORTED, ROLE, STOP, WORD, problem
 
 
 @pytest.mark.parametrize("cut", range(1, 66))

@@ -10,7 +10,7 @@ from spangate.relay.route import Routes
 from spangate.wire.problems import UpstreamProblem
 
 from .fakes import JSON, NAMES, SECOND, TARGET, FakeIncoming, World
-from .test_engine import PLAIN
+from .spoken import PLAIN
 from .test_engine_attempts import problem
 
 TOKEN = "a-token-of-some-length"

@@ -12,7 +12,7 @@ from spangate.relay.route import Routes
 from spangate.wire.problems import UpstreamProblem
 
 from .fakes import JSON, TARGET, FakeIncoming, World
-from .test_engine import PLAIN
+from .spoken import PLAIN
 
 ASK = b'{"model": "chat", "messages": []}'
 CALLS = 10_000

@@ -2,6 +2,7 @@ import base64
 
 import pytest
 
+from spangate import session
 from spangate.envelope import Pepper
 from spangate.exchange import Caller, SealedKey
 from spangate.worker.identity import Nobody, agent, caller
@@ -84,6 +85,48 @@ def test_one_known_key_among_several_is_enough() -> None:
 )
 def test_lets_nobody_else_in(headers: list[tuple[bytes, bytes]]) -> None:
     assert caller(headers, KEYS, PEPPER, NOW) is Nobody.unknown
+
+
+COOKIE = (b"cookie", b"spangate_session=" + session.sealed(session.Session(DIGEST, NOW + 1), PEPPER).encode())
+OURS = (b"sec-fetch-site", b"same-origin")
+ADMIN = Caller(key_id="k-1", name="admin", role="admin", agent="Mozilla")
+
+
+@pytest.mark.parametrize(
+    ("headers", "calls", "reads"),
+    [
+        ([OURS], ADMIN, ADMIN),
+        ([OURS, (b"sec-fetch-dest", b"empty")], ADMIN, ADMIN),
+        ([OURS, (b"sec-fetch-dest", b"document")], Nobody.elsewhere, ADMIN),
+        ([(b"sec-fetch-site", b"none")], Nobody.elsewhere, ADMIN),
+        ([], Nobody.elsewhere, ADMIN),
+        ([(b"sec-fetch-site", b"same-site")], Nobody.elsewhere, Nobody.elsewhere),
+        ([(b"sec-fetch-site", b"cross-site")], Nobody.elsewhere, Nobody.elsewhere),
+        ([(b"origin", b"http://gw:4000")], ADMIN, ADMIN),
+        ([(b"origin", b"http://elsewhere")], Nobody.elsewhere, Nobody.elsewhere),
+        ([OURS, (b"x-api-key", b"wrong")], Nobody.unknown, Nobody.unknown),
+    ],
+)
+def test_a_session_counts_where_no_key_is_shown_and_a_page_of_ours_asks(
+    headers: list[tuple[bytes, bytes]], calls: Caller | Nobody, reads: Caller | Nobody
+) -> None:
+    said = [(b"host", b"gw:4000"), (b"user-agent", b"Mozilla/5.0"), COOKIE, *headers]
+    assert caller(said, KEYS, PEPPER, NOW) == calls
+    assert caller(said, KEYS, PEPPER, NOW, reads=True) == reads
+
+
+def test_a_session_is_over_with_its_time_and_with_its_key() -> None:
+    assert caller([COOKIE, OURS], KEYS, PEPPER, NOW + 1) is Nobody.signed_out
+    assert caller([COOKIE, OURS], {}, PEPPER, NOW) is Nobody.signed_out
+    assert caller([(b"cookie", b"spangate_session=x"), OURS], KEYS, PEPPER, NOW) is Nobody.signed_out
+    ended = {DIGEST: SealedKey(key_id="k-1", digest=DIGEST, name="ours", expires_at=NOW)}
+    assert caller([COOKIE, OURS], ended, PEPPER, NOW) is Nobody.expired
+
+
+def test_calls_that_show_a_key_pay_nothing_for_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(session, "shown")
+    assert isinstance(caller([COOKIE, OURS, (b"x-api-key", KEY)], KEYS, PEPPER, NOW), Caller)
+    assert caller([COOKIE, OURS, (b"x-api-key", b"wrong")], KEYS, PEPPER, NOW) is Nobody.unknown
 
 
 @pytest.mark.parametrize(

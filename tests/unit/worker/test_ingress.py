@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from spangate import session
 from spangate.envelope import Pepper
 from spangate.exchange import Caller, Inbound, Reply, Route, SealedKey
 from spangate.observe import logs
@@ -288,6 +289,40 @@ async def test_a_call_has_all_of_its_callers_key(door: Door, monkeypatch: pytest
     await door.request("POST", "/v1/chat/completions", b'{"model":"a"}')
     (inbound,) = door.relay.calls
     assert inbound.caller == Caller(key_id="k-2", name="ours", agent="tests", **has)
+
+
+def in_a_browser(*headers: tuple[bytes, bytes], ends: int = 1) -> Headers:
+    value = session.sealed(session.Session(PEPPER.digest(KEY), ends), PEPPER)
+    return [(b"host", b"gw:4000"), (b"cookie", b"spangate_session=" + value.encode()), *headers]
+
+
+async def test_a_page_of_ours_calls_by_its_session(door: Door) -> None:
+    await door.request("POST", "/v1/messages", b'{"model":"a"}', in_a_browser((b"sec-fetch-site", b"same-origin")))
+    (inbound,) = door.relay.calls
+    assert (door.status, inbound.caller.name) == (200, "admin")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "word"),
+    [
+        (in_a_browser((b"sec-fetch-site", b"cross-site")), 403, "own pages"),
+        (in_a_browser((b"sec-fetch-site", b"same-origin"), (b"sec-fetch-dest", b"iframe")), 403, "own pages"),
+        (in_a_browser((b"sec-fetch-site", b"same-origin"), ends=0), 401, "sign in again"),
+    ],
+)
+@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/messages"), ("GET", "/v1/responses/r-1"), ("GET", "/gateway/proxy/a/files")])
+async def test_a_session_that_does_not_count_makes_no_call(
+    door: Door, method: str, path: str, headers: Headers, status: int, word: str
+) -> None:
+    await door.request(method, path, b"{}", headers)
+    assert (door.status, word in json.loads(door.body)["error"]["message"]) == (status, True)
+    assert (b"www-authenticate" in door.headers) is (status == 401)
+    assert (door.relay.calls, door.relay.refusals, door.told) == ([], [], [("id-1",)])
+
+
+async def test_a_person_may_look_at_the_list_of_models(door: Door) -> None:
+    await door.request("GET", "/v1/models", b"", in_a_browser((b"sec-fetch-site", b"none"), (b"sec-fetch-dest", b"document")))
+    assert [row["id"] for row in json.loads(door.body)["data"]] == ["a", "b"]
 
 
 async def test_a_key_in_the_url_is_no_key(door: Door) -> None:

@@ -351,8 +351,10 @@ async def test_more_connections_than_it_serves_are_told_to_come_back() -> None:
         for client in first:
             await client.send(GET)
             await client.read(b"\r\n\r\n")
-        said = await server.client().ask(GET)
+        refused = server.client()
+        said = await refused.ask(GET)
         assert (status(said), b"\r\nretry-after: 1\r\n" in said) == (503, True)
+        refused.socket.close()
         first[0].socket.close()
         await server.until(lambda: len(server.state.connections) == 1)
         client = server.client()
