@@ -21,6 +21,7 @@ from tests.e2e.databases import database
 from spangate.control.drain import Drain
 from spangate.control.pricing import Pricing
 from spangate.envelope import Keyring, Pepper
+from spangate.process import keep_what_is_there
 from spangate.record.journal import FileJournal
 from spangate.record.spans import trace_row
 from spangate.seed import build, history
@@ -41,6 +42,7 @@ def rate(url: str, folder: Path, calls: int) -> tuple[float, float]:
             house = build(connection, Keyring(os.urandom(32)), Pepper(os.urandom(32)), rng, now)
         pricing = Pricing(store, url="", hours=0, allow_private=False, now=lambda: now)
         pricing.open()
+        keep_what_is_there()  # as control does
         sink = LedgerSink(store, trace_row, cost_of=pricing)
         for count in (WARM, calls):
             journals = folder / f"journals-{count}"

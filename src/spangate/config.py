@@ -7,20 +7,25 @@ generated from this module (`python -m spangate.config`). The supervisor reads; 
 import base64
 import binascii
 import difflib
+import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+import tomllib
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 MIB = 1024 * 1024
 PREFIX = "SPANGATE_"
 PRICES = "https://raw.githubusercontent.com/pydantic/genai-prices/refs/heads/main/prices/new_data/v2/data.json"
 DATABASE = re.compile(r"(sqlite|postgres(ql)?|mysql|mariadb|mssql)(\+\w+)?://.")
+
+
+Source = Literal["default", "file", "environment", "flag"]
 
 
 class ConfigError(Exception):
@@ -121,6 +126,8 @@ class Settings(BaseModel):
     log_format: Literal["text", "json"] = Field("text", description="`json`: one object a line, for machines.")
     access_log: bool = Field(True, description="One line in the log for each call, at level `info`.")
 
+    _sources: Mapping[str, Source] = PrivateAttr(default_factory=dict)  # of what is not as its default says
+
     @field_validator("data_dir", "config")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
@@ -203,13 +210,27 @@ class Settings(BaseModel):
         """Where the gateway that runs on this folder can be called."""
         return self.data_dir / "serve.url"
 
+    def source(self, name: str) -> Source:
+        """Where the value of a setting was said."""
+        return self._sources.get(name, "default")
+
+    def keeping(self, other: "Settings", names: Collection[str]) -> "Settings":
+        """The same, but for these as `other` has them."""
+        kept = self.model_copy(update={name: getattr(other, name) for name in names})
+        kept._sources = {name: (other if name in names else self).source(name) for name in Settings.model_fields}
+        return kept
+
     def to_json(self) -> str:
         """One line, secrets included: for a child's stdin, never for a log or a command line."""
-        return self.model_dump_json()
+        return json.dumps({**self.model_dump(mode="json"), "sources": dict(self._sources)})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Settings":
-        return cls.model_validate_json(text)
+        said = json.loads(text)
+        sources = said.pop("sources", {})  # a supervisor of before an upgrade does not say
+        settings = cls.model_validate_json(json.dumps(said))
+        settings._sources = sources
+        return settings
 
 
 # What the supervisor holds on to, or what the journals, secrets and keys at rest belong to: another value needs a stop and a start.
@@ -256,11 +277,19 @@ def load(flags: Mapping[str, Any] | None = None) -> Settings:
             return (init_settings, env_settings, *toml)
 
     try:
-        return Settings.model_validate(Sources(**given).model_dump())
+        settings = Settings.model_validate(Sources(**given).model_dump())
+        settings._sources = _sources(given, file)  # pyright: ignore[reportPrivateUsage]
+        return settings
     except ValidationError as error:
         raise ConfigError("\n".join(_sentence(detail["loc"], detail["msg"], detail["type"], given) for detail in error.errors())) from None
     except ValueError as error:  # a TOML file that is no TOML
         raise ConfigError(f"config: {file}: {error}") from None
+
+
+def _sources(flags: Mapping[str, Any], file: str | Path | None) -> Mapping[str, Source]:
+    said = tomllib.loads(Path(file).expanduser().read_text()) if file else {}
+    environment = [name for name in Settings.model_fields if os.environ.get(PREFIX + name.upper())]
+    return {**dict.fromkeys(said, "file"), **dict.fromkeys(environment, "environment"), **dict.fromkeys(flags, "flag")}
 
 
 # Variables of ours that are no settings: of the command line client, and what the test suite reads.

@@ -71,6 +71,7 @@ class Pepper:
         if len(secret) != KEY:
             raise ValueError(f"the pepper must be {KEY} bytes, this one has {len(secret)}")
         self._secret = secret
+        self._own = hashlib.sha256(b"spangate tag\x00" + secret).digest()
         self.fingerprint = hashlib.sha256(b"spangate pepper fingerprint\x00" + secret).hexdigest()[:32]
 
     def __repr__(self) -> str:
@@ -79,6 +80,10 @@ class Pepper:
     def digest(self, key: bytes) -> bytes:
         """HMAC-SHA-256 of a key's UTF-8 bytes."""
         return hmac.digest(self._secret, key, "sha256")
+
+    def tag(self, said: bytes) -> bytes:
+        """HMAC-SHA-256 of what we say ourselves, under a key of its own: whatever key is shown, its digest is no tag."""
+        return hmac.digest(self._own, said, "sha256")
 
 
 def parse_key(text: str) -> bytes:

@@ -63,6 +63,10 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     client_gone: str | None = None  # close | drain
     proxy: ProxyRules | None = None  # None: the raw proxy is off
     retention: Retention | None = None  # None: the server's periods
+    content: str | None = None  # full | metadata: nothing of what was said is kept. None: full
+
+
+METADATA = "metadata"
 
 
 class SealedRoute(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,6 +201,11 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     experiment_id: str | None = None
     created_at: int = 0
     settings: EndpointSettings = EndpointSettings()
+
+    @property
+    def keeps_content(self) -> bool:
+        """Whether what is said may be written down."""
+        return self.experiment_id is not None and self.settings.content != METADATA
 
 
 # ---------------------------------------------------------------- in and out
@@ -429,6 +438,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     session_id: str | None = None  # the conversation, if a header says; a trace's metadata, so of tracked calls only
     user_id: str | None = None  # whom the client calls for, if a header says; as above
     request_bytes: int = 0
+    content: str | None = None  # metadata: its endpoint was set to keep nothing of what was said
     fault: Fault | None = None
     attempts: tuple[AttemptRecord, ...] = ()
 
@@ -533,9 +543,21 @@ class Sink(Protocol):
 
     def positions(self) -> Mapping[str, ProcessPosition]: ...
 
+    def prepare(self, records: Sequence[JournalRecord]) -> object:
+        """What can be made of records before there is a transaction, for `keep`. In any thread, while others are kept."""
+        ...
+
     def keep(
-        self, before: ProcessPosition | None, after: ProcessPosition, records: Sequence[JournalRecord], *, gaps: Sequence[tuple[int, int]]
-    ) -> bool: ...
+        self,
+        before: ProcessPosition | None,
+        after: ProcessPosition,
+        records: Sequence[JournalRecord],
+        *,
+        gaps: Sequence[tuple[int, int]],
+        prepared: object = None,
+    ) -> bool:
+        """`prepared`: what `prepare` made of these records, or None."""
+        ...
 
     def close(self, process_id: str) -> int:
         """The process is dead and all of its journal is kept: its open calls are settled as `unknown`. Returns how many."""

@@ -367,7 +367,7 @@ class Supervisor:
         changed = [name for name in FIXED if getattr(asked, name) != kept[name] and getattr(asked, name) not in (None, 0)]
         if changed:
             log.warning("%s: changed, which needs a stop and a start; until then it stays as it is", ", ".join(changed))
-        return with_keys(asked.model_copy(update=kept))[0]
+        return with_keys(asked.keeping(self._settings, FIXED))[0]
 
     def _successor(self, kind: str, number: int, settings: Settings, fd: int) -> Generator[None, None, Child]:
         """A process that serves. Raises StartError if it does not come to that."""

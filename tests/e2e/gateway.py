@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import http.client
 import os
 import signal
 import socket
@@ -66,6 +67,12 @@ def until(true: Callable[[], Any], seconds: float, what: str, step: float = 0.02
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds} s: {what}" + (f" (last: {last!r})" if last else ""))
         time.sleep(step)
+
+
+def listed(status: int, body: Any) -> list[str] | None:
+    """The endpoints that an answer to GET /v1/models names; None: the key is not known there."""
+    assert status in (200, 401, 503), (status, body)
+    return [row["id"] for row in body["data"]] if status == 200 else None if status == 401 else []
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -309,8 +316,30 @@ class Gateway:
             self.rest.post("/api/v1/prices/overrides", name="replay", model="gpt-replay", rates=rates)
 
     def known(self, name: str) -> None:
-        """Returns when every worker knows an endpoint: each look is a new connection, which any of them may take."""
-        until(lambda: all(name in self.models() for _ in range(6 * self.workers)), 5, f"the workers know {name}")
+        """Returns when every worker knows an endpoint."""
+        until(lambda: all(name in (listed(*said) or []) for said in self.of_each_worker()), 20, f"the workers know {name}")
+
+    def of_each_worker(self, key: str | None = ADMIN_KEY, path: str = "/v1/models", **headers: str) -> list[tuple[int, Any]]:
+        """Status and body of GET `path` from each worker. Connections are made until each of them has taken one: it is the kernel that
+        hands them out, and the busier of two may be given none for long."""
+        said: dict[int, tuple[int, Any]] = {}
+        given = headers if key is None else {"authorization": f"Bearer {key}"} | headers
+        until_then = time.monotonic() + 30
+        with contextlib.ExitStack() as lines:
+            while len(said) < self.workers:
+                assert time.monotonic() < until_then, f"{len(said)} of {self.workers} workers took a connection"
+                line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+                lines.callback(line.close)
+                line.request("GET", path, headers=given)
+                port = line.sock.getsockname()[1]
+                answer = line.getresponse()
+                body = parsed(answer.read())
+                # The worker keeps the connection, so that it is among its own.
+                for worker in self.processes("worker"):
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        if any(theirs.raddr and theirs.raddr.port == port for theirs in worker.net_connections("tcp")):
+                            said[worker.pid] = (answer.status, body)
+        return list(said.values())
 
     def create_endpoint(self, name: str, definition: str, **more: Any) -> dict[str, Any]:
         config = {"model_definition_id": definition, "linkage_type": "PRIMARY", "weight": 1.0}

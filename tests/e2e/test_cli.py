@@ -60,12 +60,12 @@ def test_off_and_on(gateway: Gateway, name: str) -> None:
     gateway.known(name)
     assert say(gateway, name) is None
     on = gateway.cli("endpoints", "update", name, "--usage-tracking")
-    trace = until(lambda: say(gateway, name), 5, "calls are traced")
+    trace = until(lambda: say(gateway, name), 20, "calls are traced")
     (shown,) = [info for info in gateway.traces(on["experiment_id"]) if info["trace_id"] == trace]
     assert shown["state"] == "OK"
     off = gateway.cli("endpoints", "update", name, "--no-usage-tracking")
     assert off["experiment_id"] == on["experiment_id"]
-    until(lambda: say(gateway, name) is None, 5, "calls are not traced")
+    until(lambda: say(gateway, name) is None, 20, "calls are not traced")
 
 
 def test_a_given_experiment_must_be_active(gateway: Gateway, name: str) -> None:
@@ -109,13 +109,15 @@ def test_up_prints_a_call_that_answers(own: Callable[..., Gateway]) -> None:
     gateway.rest.key = (gateway.data_dir / "admin.key").read_text().strip()
     text = until(lambda: "Stop it:" in gateway.log_text() and gateway.log_text(), 30, "the call to paste")
     assert "SIMULATED" in text
+    token = text.partition(f"Open it: {gateway.url}/sign-in#")[2].partition("\n")[0]
+    assert gateway.rest.post("/api/v1/session/link", token=token)["role"] == "admin"
     start = text.index("curl")
     command = text[start : text.index("Watch it:", start)].strip()
     answered = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30)
     at = time.monotonic()
     assert answered.returncode == 0, answered
     assert "choices" in answered.stdout or "data:" in answered.stdout, answered.stdout
-    rows = until(lambda: gateway.cli("traces", "list"), 5, "the trace")
+    rows = until(lambda: gateway.cli("traces", "list"), 20, "the trace")
     assert len(rows) == 1
     assert time.monotonic() - at < 8
     # In process: nothing was served by any upstream, yet the books are whole.
@@ -129,7 +131,7 @@ def test_up_prints_a_call_that_answers(own: Callable[..., Gateway]) -> None:
             body = {"model": row.endpoint, "max_tokens": 50, **said, "stream": stream}
             assert gateway.rest.call("POST", f"/v1/{path}", body), (path, stream)
     expected = 1 + 2 * len(paths)
-    assert {call.status for call in until(lambda: len(gateway.calls()) == expected and gateway.calls(), 5, "all calls")} == {"ok"}
+    assert {call.status for call in until(lambda: len(gateway.calls()) == expected and gateway.calls(), 20, "all calls")} == {"ok"}
     assert gateway.stop() == 0
 
 

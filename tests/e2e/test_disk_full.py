@@ -102,7 +102,7 @@ def test_content_goes_first_then_new_calls_and_usage_last(gateway: Gateway, jour
 
         fill(journals, 4 * MIB)
         degraded = "journal: the disk is nearly full, what is said in calls is not kept"
-        until(lambda: ready(gateway) == (200, [degraded]), 5, "little room is noticed")
+        until(lambda: ready(gateway) == (200, [degraded]), 20, "little room is noticed")
         low = ask("low")
         assert low.status_code == 200
         row = gateway.call_row(low.headers["x-spangate-call-id"])

@@ -329,7 +329,10 @@ def closed(played: Played, served: Served | None) -> Closed:
     if played.seen.whole:
         return "after"
     since = played.took.left or served.wrote or served.at
-    return "at once" if served.closed - since <= PROMPT else "time-out"
+    if served.closed - since > PROMPT:
+        return "time-out"
+    # A head that we refuse ends it: whether the provider has written the rest by then is a race of two processes.
+    return "own" if (played.expected.bytes, played.expected.closed) == ("ours", "own") else "at once"
 
 
 def ill(played: Played, call: Call | None) -> Iterator[str]:

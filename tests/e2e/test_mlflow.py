@@ -76,7 +76,7 @@ def test_search_traces_shows_the_call_within_two_seconds(gateway: Gateway, chat:
         found = mlflow.search_traces(locations=[where], filter_string=f"metadata.`mlflow.gateway.caller` = '{call}'", return_type="list")
         return found[0] if found else None
 
-    trace = until(find, 5, "the trace in mlflow.search_traces")
+    trace = until(find, 20, "the trace in mlflow.search_traces")
     assert time.monotonic() - answered < 2.5
     given_in, given_out = expected_tokens(call, cached=4)
     usage = {"input_tokens": given_in, "output_tokens": given_out, "total_tokens": given_in + given_out, "cache_read_input_tokens": 4}
@@ -100,7 +100,7 @@ def test_search_traces_shows_the_call_within_two_seconds(gateway: Gateway, chat:
 def test_what_a_call_cost_is_in_its_trace_and_another_price_shows_at_once(gateway: Gateway, chat: openai.OpenAI, call: str) -> None:
     chat.chat.completions.create(model="chat", messages=say(call))
     found = {"locations": [experiment(gateway, "chat")], "filter_string": f"metadata.`mlflow.gateway.caller` = '{call}'"}
-    (trace,) = until(lambda: mlflow.search_traces(**found, return_type="list"), 5, "the trace")
+    (trace,) = until(lambda: mlflow.search_traces(**found, return_type="list"), 20, "the trace")
     row = gateway.call_row(trace.info.trace_metadata["spangate.call_id"])
 
     def shown(trace: Any) -> tuple[Any, Any]:
@@ -133,7 +133,7 @@ def test_an_error_is_in_the_trace_with_what_the_provider_said(gateway: Gateway, 
         chat.chat.completions.create(model="chat", messages=say(call, status=429, retry_after="9"))
     filter = f"metadata.`mlflow.gateway.caller` = '{call}' AND status = 'ERROR'"
     (trace,) = until(
-        lambda: mlflow.search_traces(locations=[experiment(gateway, "chat")], filter_string=filter, return_type="list"), 5, "the trace"
+        lambda: mlflow.search_traces(locations=[experiment(gateway, "chat")], filter_string=filter, return_type="list"), 20, "the trace"
     )
     root, child = trace.data.spans
     assert (root.status.status_code, child.status.status_code) == ("ERROR", "ERROR")
@@ -146,7 +146,7 @@ def test_a_page_at_a_time(gateway: Gateway, chat: openai.OpenAI, call: str) -> N
         chat.chat.completions.create(model="chat", messages=say(call))
     client = mlflow.MlflowClient()
     where, filter = experiment(gateway, "chat"), f"metadata.`mlflow.gateway.caller` = '{call}'"
-    until(lambda: len(client.search_traces(locations=[where], filter_string=filter)) == 7, 5, "seven traces")
+    until(lambda: len(client.search_traces(locations=[where], filter_string=filter)) == 7, 20, "seven traces")
     seen, token = [], None
     while True:
         page = client.search_traces(locations=[where], filter_string=filter, max_results=2, page_token=token, order_by=["timestamp_ms ASC"])

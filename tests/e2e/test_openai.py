@@ -168,7 +168,7 @@ def test_hanging_up_midway(gateway: Gateway, upstream: Upstream, chat: openai.Op
         pass
     stream.close()
     left = time.monotonic()
-    until(lambda: next(row for row in upstream.served() if row.id == call).outcome == "client_gone", 5, "the upstream was let go")
+    until(lambda: next(row for row in upstream.served() if row.id == call).outcome == "client_gone", 20, "the upstream was let go")
     assert time.monotonic() - left < 3
     row = only_call(gateway, call)
     assert (row.status, row.attempts[0].status) == ("client_gone", "client_gone")

@@ -101,7 +101,7 @@ def proxied(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Ite
         rules["paths"] += ["/nothing", "/chat/completions", "/models"]
         for name in ("raw", "known"):
             running.rest.call("PATCH", f"/api/v1/endpoints/{name}/settings", {"proxy": rules})
-        until(lambda: all(served(running, name) for name in ("raw", "known") for _ in range(8)), 5, "all workers know the rules")
+        until(lambda: all(served(running, name) for name in ("raw", "known") for _ in range(8)), 20, "all workers know the rules")
         provider.seen.clear()
         yield running
 
@@ -266,8 +266,8 @@ def test_without_a_key_nothing_passes(proxied: Gateway, provider: Provider) -> N
 def test_the_proxy_can_be_shut_again(proxied: Gateway) -> None:
     proxied.endpoint("brief", "http://127.0.0.1:9/v1")
     proxied.rest.call("PATCH", "/api/v1/endpoints/brief/settings", {"proxy": {"methods": ["GET"], "paths": ["/files"]}})
-    until(lambda: ask(proxied, "GET", "/gateway/proxy/brief/files")[0] == 502, 5, "it is open")
+    until(lambda: ask(proxied, "GET", "/gateway/proxy/brief/files")[0] == 502, 20, "it is open")
     proxied.rest.call("PATCH", "/api/v1/endpoints/brief/settings", {"proxy": None})
-    until(lambda: all(ask(proxied, "GET", "/gateway/proxy/brief/files")[0] == 403 for _ in range(8)), 5, "it is shut")
+    until(lambda: all(ask(proxied, "GET", "/gateway/proxy/brief/files")[0] == 403 for _ in range(8)), 20, "it is shut")
     with pytest.raises(RestError, match="does not allow the raw proxy"):
         proxied.rest.get("/gateway/proxy/brief/files")

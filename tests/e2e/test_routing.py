@@ -82,7 +82,7 @@ class Lane:
         return [row for row in self.gateway.calls() if row.endpoint == self.name]
 
     def row(self) -> Call:
-        return until(lambda: next(iter(self.rows()), None), 5, f"the ledger row of {self.name}")
+        return until(lambda: next(iter(self.rows()), None), 20, f"the ledger row of {self.name}")
 
 
 @pytest.fixture

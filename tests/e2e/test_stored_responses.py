@@ -189,7 +189,7 @@ def test_a_response_outlives_the_worker_but_not_its_endpoint(own: Callable[..., 
         gateway.wait_ready()
         assert sdk.responses.retrieve(made.id).output_text == TEXT
         gateway.rest.delete("/api/3.0/mlflow/gateway/endpoints/delete", endpoint_id=endpoint["endpoint_id"])
-        until(lambda: "chat" not in gateway.models(), 5, "the endpoint is gone")
+        until(lambda: "chat" not in gateway.models(), 20, "the endpoint is gone")
         with pytest.raises(openai.NotFoundError, match="the endpoint that made it was deleted"):
             sdk.responses.retrieve(made.id)
 

@@ -34,6 +34,8 @@ def test_flags_win_over_environment_over_file_over_default(tmp_path: Path, monke
     monkeypatch.setenv("SPANGATE_WORKERS", "5")
     settings = load({"port": 6, "workers": None})
     assert (settings.port, settings.workers, settings.grace, settings.log_level, settings.idle_timeout) == (6, 5, 3.0, "error", 60.0)
+    said = [settings.source(name) for name in ("port", "workers", "grace", "log_level", "idle_timeout", "config")]
+    assert said == ["flag", "environment", "file", "file", "default", "environment"]
 
 
 def test_every_setting_can_be_said_in_a_file(tmp_path: Path) -> None:
@@ -50,7 +52,9 @@ def test_every_setting_can_be_said_in_a_file(tmp_path: Path) -> None:
     assert said.keys() == Settings.model_fields.keys()
     file = tmp_path / "all.toml"
     file.write_text("".join(f"{name} = {value}\n" for name, value in said.items()))
-    assert load({"config": file}) == Settings(
+    loaded = load({"config": file})
+    assert {name: loaded.source(name) for name in said} == {name: "flag" if name == "config" else "file" for name in said}
+    assert loaded.model_dump() == Settings(
         host="0.0.0.0", port=1, data_dir=tmp_path, db="postgresql://u@h/d", workers=2, config=file, admin_key="0123456789abcdef",
         kek=KEK, pepper=KEK, strict=True, allow_private_upstreams=True, grace=1.5, body_limit=2 * 1024**2, content_limit=0,
         connect_timeout=1, first_byte_timeout=2, idle_timeout=3,
@@ -58,7 +62,7 @@ def test_every_setting_can_be_said_in_a_file(tmp_path: Path) -> None:
         retire_grace=60, allowed_hosts="a.example", max_connections=9, head_timeout=5, body_idle_timeout=6, write_timeout=7,
         drain_seconds=8, drain_tokens=9, journal_reserve=0, disk_low=1024**2, tokenizer=False,
         prices_refresh_hours=12, prices_url="https://p.example",
-    )  # type: ignore[arg-type]  # fmt: skip
+    ).model_dump()  # type: ignore[arg-type]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -121,7 +125,7 @@ def test_the_port_that_kubernetes_sets_is_told_for_what_it_is(monkeypatch: pytes
 def test_variables_of_the_client_of_the_tests_and_of_kubernetes_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("URL", "KEY", "TEST_POSTGRES", "SERVICE_HOST", "SERVICE_PORT_HTTP", "PORT_4000_TCP_ADDR"):
         monkeypatch.setenv(f"SPANGATE_{name}", "x")
-    assert load() == Settings()
+    assert load().model_dump() == Settings().model_dump()
 
 
 def test_as_many_workers_as_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,6 +158,17 @@ def test_a_child_gets_the_same_settings_whatever_its_environment(monkeypatch: py
     monkeypatch.setenv("SPANGATE_PORT", "2")
     assert receive(io.StringIO(settings.to_json() + "\nrest")) == settings
     assert "\n" not in settings.to_json()
+    older = receive(io.StringIO(settings.model_dump_json()))
+    assert (older.model_dump(), older.source("port")) == (settings.model_dump(), "default")
+
+
+def test_what_cannot_change_while_it_runs_keeps_its_source_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    running = load({"port": 1, "grace": 2.0})
+    monkeypatch.setenv("SPANGATE_WORKERS", "3")
+    monkeypatch.setenv("SPANGATE_HOST", "0.0.0.0")
+    renewed = receive(io.StringIO(load().keeping(running, ("host", "port")).to_json()))
+    assert (renewed.host, renewed.port, renewed.grace, renewed.workers) == ("127.0.0.1", 1, Settings().grace, 3)
+    assert [renewed.source(name) for name in ("host", "port", "grace", "workers")] == ["default", "flag", "default", "environment"]
 
 
 def test_a_child_without_settings_says_who_starts_it() -> None:

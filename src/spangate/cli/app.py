@@ -16,6 +16,7 @@ from .doctor import doctor
 from .reconcile import reconcile
 from .reprice import reprice
 from .serve import serve
+from .ui import ui
 from .up import up
 
 app = typer.Typer(
@@ -41,6 +42,7 @@ def root(version: Annotated[bool, typer.Option("--version", callback=_version, i
 
 app.command()(up)
 app.command()(serve)
+app.command()(ui)
 app.command()(doctor)
 app.command()(reconcile)
 app.command()(reprice)

@@ -1,6 +1,7 @@
 """`spangate db`: the database itself. What is in it and for how long is asked of the gateway; the rest needs none."""
 
 import datetime
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ from rich.text import Text
 from ..client.retention import EndpointPeriods, Part, Periods, Retention, Size, Table
 from ..config import Settings
 from .options import calling, database
-from .there import Columns, There, grid, write_json
+from .there import Columns, There, counted, grid, write_json
 
 if TYPE_CHECKING:
     from ..store.engine import Database
@@ -88,8 +89,9 @@ def check(settings: Settings) -> None:
 def compact(settings: Settings) -> None:
     """Gives room that is free inside the database back to the disk. Calls go on meanwhile; their records wait in the journals."""
     with closing(opened(settings)) as store:
+        before = occupied(store)
         store.compact()
-    say("done")
+        say(f"{amount(before)} before, {amount(occupied(store))} now")
 
 
 @app.command()
@@ -130,7 +132,8 @@ def retention(there: There, content: Days = None, traces: Days = None, ledger: D
         there.console.print(grid(held.endpoints, OWN))
     swept = held.swept
     if swept.content or swept.traces or swept.calls:
-        there.say(f"\nDeleted since the gateway began: {swept.content:,} contents, {swept.traces:,} traces, {swept.calls:,} calls.")
+        told = ", ".join((counted(swept.content, "content"), counted(swept.traces, "trace"), counted(swept.calls, "call")))
+        there.say(f"\nDeleted since the gateway began: {told}.")
     if swept.fault is not None:
         there.console.print(Text(f"\nDeleting does not work: {swept.fault}", style="red"))
 
@@ -184,6 +187,14 @@ def opened(settings: Settings) -> "Database":
     if settings.db is None:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Database(settings.database_url)
+
+
+def occupied(store: "Database") -> int:
+    """Bytes, with what is free inside."""
+    from ..store import sizes
+
+    with store.read() as connection:
+        return sizes.measure(connection, now=time.time_ns() // 1_000_000).bytes
 
 
 def say(words: str, style: str = "") -> None:

@@ -1,8 +1,11 @@
 """`spangate dev`: for those who work on Spangate, or want to see what it looks like when it is full."""
 
+import json
+import sys
 import time
 from contextlib import closing
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -31,7 +34,7 @@ def seed(
     from ..envelope import Keyring, Pepper, load_or_make_key, parse_key
     from ..record.spans import trace_row
     from ..seed import build, history, load, occupied
-    from ..store import keys, secrets
+    from ..store import fulltext, keys, secrets
     from ..store.engine import Database
     from ..store.faults import AlreadyExists
     from ..store.writer import LedgerSink
@@ -61,5 +64,23 @@ def seed(
                 name=f"seed-{number}-{now}",
                 told=lambda done: status.update(f"{done:,} of {calls:,} calls"),
             )
-    took = time.monotonic() - began
+        took = time.monotonic() - began
+        more = True
+        while more:  # a gateway merges its search index as it goes along
+            with store.write() as connection:
+                more = fulltext.fold(connection)
     say(f"{done:,} calls over {days} days, {done / took:,.0f} a second")
+
+
+@app.command()
+def openapi() -> None:
+    """Says the description of the management API (OpenAPI), as a gateway of this version serves it; none need run."""
+    from ..control.app import Control
+
+    with TemporaryDirectory(prefix="spangate-") as folder:
+        control = Control(Settings.model_validate({"data_dir": folder}))  # composed and never started
+        try:
+            described = control.app.openapi()
+        finally:
+            control.stop()
+    sys.stdout.write(json.dumps(described, indent=2, ensure_ascii=False) + "\n")

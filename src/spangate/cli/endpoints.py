@@ -23,7 +23,7 @@ Fallbacks = Annotated[
 ]
 Tracking = Annotated[
     bool | None,
-    typer.Option("--usage-tracking/--no-usage-tracking", help="Trace calls, with content, into the experiment. New endpoints do."),
+    typer.Option("--usage-tracking/--no-usage-tracking", help="Trace calls into the experiment. New endpoints do."),
 ]
 Experiment = Annotated[str | None, typer.Option(help="Name or id of the experiment for traces. Default: gateway/NAME.")]
 
@@ -71,6 +71,11 @@ class ClientGone(StrEnum):
     drain = "drain"
 
 
+class Content(StrEnum):
+    full = "full"
+    metadata = "metadata"
+
+
 class Setting(StrEnum):
     connect_timeout = "connect-timeout"
     first_byte_timeout = "first-byte-timeout"
@@ -79,6 +84,7 @@ class Setting(StrEnum):
     client_gone = "client-gone"
     proxy = "proxy"
     retention = "retention"
+    content = "content"
 
 
 @app.command("list")
@@ -166,6 +172,9 @@ def set_(
         str | None,
         typer.Option(help='Days after which something is deleted, such as "content=7 traces=30 ledger=400"; replaces those before.'),
     ] = None,
+    content: Annotated[
+        Content | None, typer.Option(help="What traces keep: also what was said, or metadata alone (spans, tokens, cost).")
+    ] = None,
     unset: Annotated[list[Setting] | None, typer.Option(help="Leave this to the server again. Repeatable.")] = None,
 ) -> None:
     """Sets what is given and leaves the rest; in force in every worker within a second."""
@@ -177,6 +186,7 @@ def set_(
         "client_gone": client_gone,
         "proxy": proxy(allow_proxy) if allow_proxy is not None else None,
         "retention": periods(retention) if retention is not None else None,
+        "content": content,
     }
     changes = {setting: value for setting, value in given.items() if value is not None}
     for setting in unset or ():
@@ -272,6 +282,8 @@ def settings(held: EndpointSettings) -> str:
     if held.retention is not None:
         days = {"content": held.retention.content_days, "traces": held.retention.trace_days, "ledger": held.retention.ledger_days}
         said.append("retention: " + " ".join(f"{name}={number}" for name, number in days.items() if number is not None))
+    if held.content is not None:
+        said.append(f"content: {held.content}")
     return ", ".join(said)
 
 

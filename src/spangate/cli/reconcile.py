@@ -1,6 +1,7 @@
 """`spangate reconcile`: a provider's bill against the ledger, what differs, and why."""
 
 import csv as tables
+import datetime
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.text import Text
 from ..client import ClientError
 from ..client.reconcile import Explained, Finding, Reconciliation
 from .options import calling
-from .there import Columns, There, grid, write_json
+from .there import Columns, There, counted, grid, write_json
 
 DIFFERENT = 3  # exit code; 1 is that something was refused, 2 that the command was not understood
 LISTED = 40  # findings in the table
@@ -60,7 +61,13 @@ def reconcile(
     Exit code 0: they agree. 3: they do not.
     """
     found = there.client.reconcile(
-        _texts(file), provider=provider, format=format, since=since, until=until, tolerance=tolerance, keys=_keys(provider_key or [])
+        _texts(file),
+        provider=provider,
+        format=format,
+        since=_day(since),
+        until=_day(until),
+        tolerance=tolerance,
+        keys=_keys(provider_key or []),
     )
     if csv:
         _write_csv(found)
@@ -70,6 +77,13 @@ def reconcile(
         _tell(there, found)
     if not found.agrees:
         raise typer.Exit(DIFFERENT)
+
+
+def _day(said: str | None) -> str | None:
+    try:
+        return None if said is None else datetime.date.fromisoformat(said).isoformat()
+    except ValueError:
+        raise typer.BadParameter(f"'{said}' is no day, such as 2026-11-01") from None
 
 
 def _texts(files: list[Path]) -> dict[str, str]:
@@ -97,8 +111,9 @@ def _keys(said: list[str]) -> dict[str, str]:
 def _tell(there: There, found: Reconciliation) -> None:
     say = there.say
     say(f"{found.provider}, {found.since} to before {found.until} (UTC), within {found.tolerance:.3%}")
-    say(f"theirs  {_sum(found.theirs.cost)}  {sum(found.theirs.tokens.values()):,} tokens")
-    say(f"ours    {_sum(found.ours.cost)}  {sum(found.ours.tokens.values()):,} tokens in {found.attempts:,} calls{_unsure(found)}")
+    say(f"theirs  {_sum(found.theirs.cost)}  {counted(sum(found.theirs.tokens.values()), 'token')}")
+    given = counted(sum(found.ours.tokens.values()), "token")
+    say(f"ours    {_sum(found.ours.cost)}  {given} in {counted(found.attempts, 'call')}{_unsure(found)}")
     share = f" ({found.drift_share:+.3%} of theirs)" if found.drift_share is not None else ""
     say(
         f"drift   {signed(found.drift)} USD{share}"

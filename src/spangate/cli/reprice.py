@@ -8,7 +8,7 @@ from rich.text import Text
 
 from ..client.reprice import Change, Repriced, together
 from .options import calling
-from .there import Columns, There, grid, write_json
+from .there import Columns, There, counted, grid, write_json
 
 COLUMNS: Columns[Change] = {
     "model": lambda change: f"{change.provider}/{change.model}",
@@ -40,14 +40,18 @@ def reprice(
     if done.changes:
         there.console.print(grid(done.changes, COLUMNS))
     verb = "would change" if dry_run else "changed"
-    there.say(f"{done.calls:,} calls looked at; {done.changed_calls:,} {verb}, with {done.changed_attempts:,} attempts.")
+    there.say(f"{counted(done.calls, 'call')} looked at; {done.changed_calls:,} {verb}, with {counted(done.changed_attempts, 'attempt')}.")
     if done.changes:
         there.say(f"USD {done.cost_before} before, {done.cost_after} after; difference {done.difference}.")
     if done.newly_priced_attempts:
-        there.say(f"{done.newly_priced_attempts:,} attempts had no price, and {'would have' if dry_run else 'have'} one now.")
+        now = "would have" if dry_run else "have" if done.newly_priced_attempts != 1 else "has"
+        there.say(f"{counted(done.newly_priced_attempts, 'attempt')} had no price, and {now} one now.")
     if done.unpriced_attempts:
         there.console.print(
-            Text(f"{done.unpriced_attempts:,} attempts have tokens and still no price. `spangate prices override set` gives one.", "yellow")
+            Text(
+                f"Tokens of {counted(done.unpriced_attempts, 'attempt')} still have no price. `spangate prices override set` gives one.",
+                "yellow",
+            )
         )
     if done.closed_months:
         there.console.print(Text(f"Closed, so left as they are: {', '.join(done.closed_months)}.", "yellow"))

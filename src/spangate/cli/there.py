@@ -85,6 +85,11 @@ def grid(rows: Sequence[T], columns: "Columns[T]") -> Table:
     return table
 
 
+def counted(count: int, what: str, sign: str = "-") -> str:
+    """`1 call`, `1,234 calls`; with `+` for a sign, `+1 call`."""
+    return f"{count:{sign},} {what}" if abs(count) == 1 else f"{count:{sign},} {what}s"
+
+
 def words(value: object) -> str:
     match value:
         case None | "":

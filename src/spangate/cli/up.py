@@ -59,8 +59,9 @@ def up(settings: Settings) -> None:
             with Client(running.url, running.settings.admin_key) as client:
                 name, provider = furnish(client, wishes(running.settings.port, console), console)
                 _served(client, name)
+                link = client.url + client.sessions.link().path
         except ClientError as error:
-            console.print(Text(f"No endpoint was made: {error}", style="red"))
+            console.print(Text(f"Not everything was made: {error}", style="red"))
             return
         if provider == "simulated":
             console.print(
@@ -69,6 +70,8 @@ def up(settings: Settings) -> None:
             console.print(
                 Text("  With OPENAI_API_KEY or ANTHROPIC_API_KEY set, or Ollama, vLLM or LM Studio running, `up` makes real ones.", "dim")
             )
+        console.print(Text.assemble("\nOpen it: ", (link, "bold")))
+        console.print(Text(f"  once, within ten minutes; for another link: {program()} ui{_folder(running.settings)}", "dim"))
         console.print(Text("\nCall it:\n"))
         console.print(Text(first_call(running, name, provider), style="bold"))
         console.print(Text(f"\nWatch it: {program()} traces tail{_folder(running.settings)}\nStop it:  Ctrl-C", style="dim"))

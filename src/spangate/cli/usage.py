@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from ..client.usage import Line, Month, OrderName, Question, StepName, Times, UsageReport, UsageRow
 from .options import calling
-from .there import Columns, There, write_json
+from .there import Columns, There, counted, write_json
 
 CENT = Decimal("0.01")
 UNBOUNDED = 10_000  # columns
@@ -187,12 +187,15 @@ def _sentences(report: UsageReport, *, latency: bool) -> Sequence[str]:
     of = total.measures
     doubts = [f"{percent(share)} {what}" for share, what in ((of.unpriced_share, "unpriced"), (of.estimated_share, "estimated")) if share]
     if of.unknown_attempts:
-        doubts.append(f"tokens of {of.unknown_attempts:,} attempts unknown")
+        doubts.append(f"tokens of {counted(of.unknown_attempts, 'attempt')} unknown")
     money = ", ".join([dollars(of.cost) if of.cost is not None else "cost unknown", *doubts])
-    said = [f"{of.calls:,} calls, {of.errors:,} errors, {of.input_tokens:,} tokens in, {of.output_tokens:,} out; {money}"]
+    tokens = f"{counted(of.input_tokens, 'token')} in, {of.output_tokens:,} out"
+    said = [f"{counted(of.calls, 'call')}, {counted(of.errors, 'error')}, {tokens}; {money}"]
     if total.previous is not None and total.change is not None and report.previous is not None:
         then = f"{_minute(report.previous.since)} to {_minute(report.previous.until)}"
-        said.append(f"before ({then}): {total.previous.calls:,} calls, {dollars(total.previous.cost)}; cost {signed(total.change.cost)}")
+        said.append(
+            f"before ({then}): {counted(total.previous.calls, 'call')}, {dollars(total.previous.cost)}; cost {signed(total.change.cost)}"
+        )
     if latency:
         said.append(f"took {_took(of.latency)}; first token {_took(of.first_token)}")
     return said
@@ -234,7 +237,7 @@ def _doubts(line: Line) -> str:
 def _drift(month: Month) -> str:
     if month.drift is None:
         return ""
-    return f"{month.drift.calls:+,} calls, {'' if month.drift.cost.startswith('-') else '+'}{month.drift.cost} USD"
+    return f"{counted(month.drift.calls, 'call', '+')}, {'' if month.drift.cost.startswith('-') else '+'}{month.drift.cost} USD"
 
 
 def _took(times: Times | None) -> str:

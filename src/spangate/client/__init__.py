@@ -12,21 +12,22 @@ import email.utils
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from .base import OWN, Known
-from .base import ClientError as ClientError
-from .base import Refused as Refused
-from .base import Unreachable as Unreachable
+from .calling import OWN, Known
+from .calling import ClientError as ClientError
+from .calling import Refused as Refused
+from .calling import Unreachable as Unreachable
 from .keys import Keys
 from .prices import Prices
 from .reconcile import Reconcile
 from .reprice import Repricing
 from .retention import Keeping, Periods
+from .session import Sessions
 from .usage import Usage
 
 GATEWAY = "/api/3.0/mlflow/gateway"
@@ -123,6 +124,7 @@ class EndpointSettings(Known, frozen=True, kw_only=True):
     client_gone: Literal["close", "drain"] | None = None
     proxy: ProxyRules | None = None  # None: the raw proxy is off
     retention: Periods | None = None  # None here and in it: the server's
+    content: Literal["full", "metadata"] | None = None  # None: full
 
 
 class Alias(Known, frozen=True, kw_only=True):
@@ -235,10 +237,15 @@ class Client:
 
     def __init__(self, url: str, key: str | None = None, *, timeout: float = 30.0, transport: httpx.BaseTransport | None = None) -> None:
         headers = {"user-agent": "spangate-client", **({"authorization": f"Bearer {key}"} if key else {})}
+        # To load the world's certificates takes a good part of a short command, and plain HTTP has no use for them.
+        verify = urlsplit(url).scheme != "http"
         # trust_env off: a proxy variable must not see the key of a gateway that is usually on loopback.
-        self._http = httpx.Client(base_url=url.rstrip("/"), headers=headers, timeout=timeout, transport=transport, trust_env=False)
+        self._http = httpx.Client(
+            base_url=url.rstrip("/"), headers=headers, timeout=timeout, transport=transport, verify=verify, trust_env=False
+        )
         self.url = url.rstrip("/")
         self.keys = Keys(self)
+        self.sessions = Sessions(self)
         self.repricing = Repricing(self)
         self.prices = Prices(self)
         self.reconcile = Reconcile(self)

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from .base import OWN, Calls, Known
+from .calling import OWN, Calls, Known
 
 PATH = f"{OWN}/prices"
 PAGE = 1000  # the most that the server gives at once

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from .base import OWN, Calls, Known
+from .calling import OWN, Calls, Known
 
 PATH = f"{OWN}/reconcile"
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import msgspec
 
-from .base import OWN, Calls, Known
+from .calling import OWN, Calls, Known
 
 
 class Change(Known, frozen=True, kw_only=True):

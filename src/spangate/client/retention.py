@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from .base import OWN, Calls, Known
+from .calling import OWN, Calls, Known
 
 
 class Periods(Known, frozen=True, kw_only=True):

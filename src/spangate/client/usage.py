@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from .base import OWN, Calls, Known
+from .calling import OWN, Calls, Known
 
 PATH = f"{OWN}/usage"
 MONTHS = f"{OWN}/months"

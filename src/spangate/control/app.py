@@ -18,7 +18,7 @@ from ..envelope import Keyring, Pepper, load_or_make_key, parse_key, publish_pri
 from ..exchange import SealedKey
 from ..observe import logs
 from ..observe.series import Numbers
-from ..process import Server, tell_ready, when_orphaned
+from ..process import Server, keep_what_is_there, tell_ready, when_orphaned
 from ..record.spans import trace_row
 from ..relay.cooling import Cooling
 from ..store import keys
@@ -34,6 +34,7 @@ from .calibrating import Calibrating
 from .chores import Chore, Health
 from .desk import Desk
 from .drain import Backlog, Drain
+from .idle import Idle
 from .policy import Identity
 from .pricing import Pricing
 from .publish import Publisher
@@ -102,18 +103,18 @@ class Control:
         self.publishing = Chore("publish", self._publish, pause=PUBLISH_PAUSE)
         self.noting = Chore("note which keys were used", self._note, pause=NOTE_PAUSE)
         self.draining = Chore("drain", self._drain, pause=DRAIN_PAUSE)
-        self.sweeper = Sweeper(self.database, version=self.current, busy=lambda: self.backlog_age() > BEHIND, now=now)
+        self.sweeper = Sweeper(
+            self.database, version=self.current, busy=lambda: self.backlog_age() > BEHIND, idle=Idle().processors, now=now
+        )
         self.sweeping = Chore("delete what has outlived its period", self.sweeper.sweep, pause=SWEEP_PAUSE)
         self.arrears = Arrears(self.database, self.pricing)
         self.accounting = Chore("account for calls of an older version", self._account, pause=ARREARS_PAUSE)
-        self.repricing = Chore("look at the prices", self.pricing.look, pause=LOOK_PAUSE)
+        self.rereading = Chore("look at the prices", self.pricing.look, pause=LOOK_PAUSE)
         self.calibrating = Chore("calibrate estimates", Calibrating(self.database, self.publish, now=now).look, pause=CALIBRATE_PAUSE)
         self.refreshing = Chore("refresh the prices", self.pricing.fetch_if_due, pause=FETCH_PAUSE)
         desk = Desk(self.database, self.keyring, self.pepper, self.publish, now, self._ready, settings.allow_private_upstreams)
         identity = Identity(lambda: self.publisher.keys, self.pepper, now=now, used=self.uses.note)
-        self.app = api.application(
-            desk, identity, self, self.pricing, metrics_dir=settings.metrics_dir, body_limit=int(settings.body_limit)
-        )
+        self.app = api.application(desk, identity, self, self.pricing, settings)
         self.cooling = Cooling(settings.health_file)
         self._opened = False
         self._current: int | None = None
@@ -137,7 +138,7 @@ class Control:
             self.draining,
             self.noting,
             self.accounting,
-            self.repricing,
+            self.rereading,
             self.refreshing,
             self.calibrating,
             self.sweeping,
@@ -170,7 +171,7 @@ class Control:
             self.publishing.start()
             self.draining.start()
             self.accounting.start()
-            self.repricing.start()
+            self.rereading.start()
             if self.pricing.hours:
                 self.refreshing.start()
             self.calibrating.start()
@@ -233,7 +234,7 @@ class Control:
         return resting(self.publisher.routes, self.cooling)
 
     def prices(self) -> PricesState:
-        return prices(self.publisher.routes, self.pricing, self.refreshing.health.fault or self.repricing.health.fault)
+        return prices(self.publisher.routes, self.pricing, self.refreshing.health.fault or self.rereading.health.fault)
 
     def swept(self) -> Swept:
         return self.sweeper.swept(self.sweeping.health.fault)
@@ -243,7 +244,16 @@ class Control:
 
     def chores(self) -> Mapping[str, Health]:
         database = self.looking if self._opened else self.opening
-        return {"database": database.health, "drain": self.draining.health, "publish": self.publishing.health}
+        chores = {
+            "database": database,
+            "drain": self.draining,
+            "publish": self.publishing,
+            "account": self.accounting,
+            "calibrate": self.calibrating,
+            "note": self.noting,
+            "sweep": self.sweeping,
+        }
+        return {name: chore.health for name, chore in chores.items()}
 
 
 def admin_key(settings: Settings, pepper: Pepper) -> SealedKey:
@@ -281,4 +291,12 @@ async def _serve(control: Control, sock: socket.socket, access_log: bool, ready_
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     when_orphaned(loop, stop)
     loop.call_soon(tell_ready, ready_fd)  # the socket has been taking connections since it was opened
+    settling = asyncio.create_task(_settle(control.pricing))
     await server.serve(sockets=[sock])
+    settling.cancel()
+
+
+async def _settle(pricing: Pricing) -> None:
+    while not pricing.opened:  # noqa: ASYNC110  a chore opens it, in a thread
+        await asyncio.sleep(LOOK_PAUSE)
+    keep_what_is_there()

@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 from collections.abc import Generator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ log = logging.getLogger("spangate.drain")
 
 BATCH_RECORDS = 2_000  # a rollup that calls of a batch share is written once: in batches of 500 a backlog takes half as long again
 BATCH_BYTES = 8 << 20
+AHEAD = 4  # batches, if they are of full size, that are held in memory while others are kept
 REFUSALS = 12  # more than it takes to come from a full batch down to one record; a conflict with another drain passes sooner
 ASIDE = ".corrupt"
 REFUSED = ".refused"
@@ -47,14 +49,16 @@ class Backlog(msgspec.Struct, frozen=True):
 
 
 class _Batch(msgspec.Struct):
-    """Some records with the position behind them. `done`: nothing is left of this process; it is dead, and these are its last."""
+    """Some records, with the positions before and behind them. `done`: they are the last of a process that is dead."""
 
+    before: ProcessPosition | None
     after: ProcessPosition
     records: list[JournalRecord] = []
     gaps: list[tuple[int, int]] = []
     size: int = 0
     full: bool = False
     done: bool = False
+    prepared: object = None  # by the sink
 
 
 class Drain:
@@ -78,6 +82,8 @@ class Drain:
         self._small: dict[str, int] = {}  # batch sizes, where a batch was refused
         self._refusals: dict[str, int] = {}  # one after the other
         self._strange: set[Path] = set()  # segments of a newer version
+        self._ahead: dict[str, _Batch] = {}  # of a backlog, what comes next
+        self._pool = ThreadPoolExecutor(1, "drain-ahead")
 
     def drain_once(self) -> bool:
         """Takes a batch of each process; returns whether more is waiting.
@@ -90,7 +96,9 @@ class Drain:
             self._positions = dict(self._sink.positions())
         self._sweep()
         more, fault = False, None
-        for process_id in list(self._processes()):
+        processes = list(self._processes())
+        self._ahead = {process_id: self._ahead[process_id] for process_id in processes if process_id in self._ahead}
+        for process_id in processes:
             try:
                 more = self._drain(process_id) or more
             except Exception as error:
@@ -142,13 +150,15 @@ class Drain:
             files = self._processes().get(process_id, [])
             assert self._positions is not None
             before = self._positions.get(process_id)
-            batch = self._read(process_id, files, before, dead)
+            batch, ahead = self._next(process_id, files, before, dead)
             if batch.records or batch.gaps:
-                if not self._keep(before, batch):
+                with self._reading_on(process_id, files, batch, dead):
+                    kept = self._keep(before, batch)
+                if not kept:
                     return True
                 before = batch.after
                 self._positions[process_id] = before
-            if batch.full:
+            if batch.full or (ahead and not batch.done):  # more may have been written since it was read
                 return True
             if batch.done:
                 self._sink.close(process_id)
@@ -162,16 +172,41 @@ class Drain:
                     self._remove(file.path)
             return False
 
+    def _next(self, process_id: str, files: list[SegmentFile], before: ProcessPosition | None, dead: bool) -> tuple[_Batch, bool]:
+        """A batch, and whether it was read ahead."""
+        ahead = self._ahead.pop(process_id, None)
+        if ahead is not None and ahead.before == before:
+            return ahead, True
+        return self._read(process_id, files, before, dead), False
+
+    @contextlib.contextmanager
+    def _reading_on(self, process_id: str, files: list[SegmentFile], batch: _Batch, dead: bool) -> Generator[None]:
+        """Of a backlog the next batch is read and prepared meanwhile: a database that is being waited for leaves a processor free."""
+        reading: Future[_Batch] | None = None
+        held = sum(other.size for other in self._ahead.values())
+        if batch.full and process_id not in self._small and held < AHEAD * self._batch_bytes:
+            with contextlib.suppress(RuntimeError):  # no thread can be had
+                reading = self._pool.submit(self._read, process_id, files, batch.after, dead)
+        try:
+            yield
+        finally:
+            if reading is not None:
+                wait([reading])
+                if reading.exception() is None:  # else it is met again when that batch is read
+                    self._ahead[process_id] = reading.result()
+
     def _read(self, process_id: str, files: list[SegmentFile], before: ProcessPosition | None, dead: bool) -> _Batch:
         """The next batch behind the position."""
         position = before or ProcessPosition(process_id, 0, 0, 0)
-        batch = _Batch(position, done=dead)
+        batch = _Batch(before, position, done=dead)
         files = [file for file in files if file.number >= position.segment]
         for file in files:
             offset = position.offset if file.number == position.segment else 0
             newest = file is files[-1]
             if not self._read_file(file, offset, batch, complete=dead or not newest, final=dead and newest):
-                return batch
+                break
+        with contextlib.suppress(Exception):  # `keep` meets it again, and finds out which record it is
+            batch.prepared = self._sink.prepare(batch.records)
         return batch
 
     def _read_file(self, file: SegmentFile, offset: int, batch: _Batch, *, complete: bool, final: bool) -> bool:
@@ -224,7 +259,7 @@ class Drain:
         """Whether the batch is in the database now, and by us."""
         process_id = batch.after.process_id
         try:
-            kept = self._sink.keep(before, batch.after, batch.records, gaps=batch.gaps)
+            kept = self._sink.keep(before, batch.after, batch.records, gaps=batch.gaps, prepared=batch.prepared)
         except Exception as fault:
             if not _refused(fault):
                 raise

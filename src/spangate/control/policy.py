@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -14,10 +15,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive
 
+from .. import session
 from ..envelope import Pepper
 from ..exchange import EXPIRED, SHOW_A_KEY, Caller, Role, SealedKey
 
 DECLARED = "__spangate_policy__"
+READING = ("GET", "HEAD")
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
@@ -84,6 +87,14 @@ def shown(headers: Mapping[str, str]) -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class Proof:
+    """By which key somebody is known, and until when that proof is good."""
+
+    key: SealedKey
+    ends: int | None  # ms; None: as long as the key is in force
+
+
 class Identity:
     """Who a key belongs to. `keys` gives those in force by their digests, which nobody can aim at: the look-up's time tells nothing."""
 
@@ -95,18 +106,40 @@ class Identity:
         self._now = now  # wall clock, ms
         self._used = used  # is told the id of each key that came in, and when
 
-    def caller(self, headers: Mapping[str, str]) -> Caller:
+    def proof(self, headers: Mapping[str, str], *, safe: bool) -> Proof:
+        """By the key that is shown, else by the session of a page of ours. `safe`: what is asked for changes nothing."""
         key = shown(headers)
-        if key is None:
+        if key is not None:
+            return self.of_key(key)
+        if not session.shown(headers):
             raise Unidentified(f"No key was shown. {SHOW_A_KEY}")
-        found = self._keys().get(self._pepper.digest(key.encode("utf-8", "surrogatepass")))
+        if not session.ours(headers, safe=safe):
+            raise Forbidden(session.ELSEWHERE)
+        found = session.opened(headers, self._pepper, self._now())
         if found is None:
-            raise Unidentified(f"The key that was shown is not known here. {SHOW_A_KEY}")
+            raise Unidentified(session.ENDED)
+        return self.of_digest(found.digest, ends=found.ends, unknown=session.ENDED)
+
+    def of_key(self, key: str) -> Proof:
+        digest = self._pepper.digest(key.encode("utf-8", "surrogatepass"))
+        return self.of_digest(digest, unknown=f"The key that was shown is not known here. {SHOW_A_KEY}")
+
+    def of_digest(self, digest: bytes, *, unknown: str, ends: int | None = None) -> Proof:
+        """`unknown`: what is said where no key in force has this digest."""
+        found = self._keys().get(digest)
+        if found is None:
+            raise Unidentified(unknown)
         now = self._now()
         if found.expired(now):
             raise Unidentified(EXPIRED)
         self._used(found.key_id, now)
-        return found.caller(agent=headers.get("user-agent", "").partition(" ")[0])
+        return Proof(found, min((end for end in (ends, found.expires_at) if end is not None), default=None))
+
+    def begun(self, proof: Proof) -> tuple[Proof, str]:
+        """A session by this proof, and the value of its cookie."""
+        ends = self._now() + session.SECONDS * 1000
+        ends = ends if proof.ends is None else min(ends, proof.ends)
+        return Proof(proof.key, ends), session.sealed(session.Session(proof.key.digest, ends), self._pepper)
 
 
 class _Asked(Request):
@@ -128,6 +161,8 @@ class Guarded(APIRoute):
         if not isinstance(policy, Policy):
             raise Undeclared(f"the route {path} declares no policy: put @allows(Policy....) on {endpoint.__qualname__}")
         self.policy = policy
+        if not options.get("include_in_schema", True):
+            options["responses"] = None  # said for the schema alone, and half of all the fields that routes make
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -136,10 +171,11 @@ class Guarded(APIRoute):
         async def guarded(request: Request) -> Response:
             if policy is not Policy.open:
                 identity: Identity = request.app.state.identity
-                caller = identity.caller(request.headers)
+                proof = identity.proof(request.headers, safe=request.method in READING)
+                caller = proof.key.caller(agent=request.headers.get("user-agent", "").partition(" ")[0])
                 if not policy.allows(caller.role):
                     raise Forbidden(f"This needs the role `{policy.value}`, the key `{caller.name}` has `{caller.role}`.")
-                request.state.caller = caller
+                request.state.caller, request.state.proof = caller, proof
             return await answer(_Asked(request.scope, _capped(request.receive, request.app.state.body_limit)))
 
         return guarded
@@ -149,6 +185,10 @@ def caller_of(request: Request) -> Caller:
     """Who called a guarded route. What the key may not read or see (`Caller.may_read`, `may_see`) is answered as if it were not there;
     lists take `caller.endpoints` and `caller.experiments` as a condition: None is no condition."""
     return request.state.caller
+
+
+def proof_of(request: Request) -> Proof:
+    return request.state.proof
 
 
 def unlimited(request: Request) -> Caller:

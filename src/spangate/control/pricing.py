@@ -62,7 +62,8 @@ class Pricing:
         self._now = now
         self._transport = transport
         self._opening = threading.Lock()
-        self._opened = False
+        self._looking = threading.Lock()
+        self.opened = False
         self._failed: StoreFault | None = None
         self._retry = 0.0
 
@@ -82,7 +83,7 @@ class Pricing:
         """Before the first call is priced; after the first time it does nothing. A database without a book, or with that of an older
         package, gets the installed package's. With a book that cannot be read calls cost what nobody knows, until `look` can read it."""
         with self._opening:
-            if self._opened:
+            if self.opened:
                 return
             try:
                 self._seed()
@@ -91,7 +92,7 @@ class Pricing:
                 raise
             except Exception:
                 log.exception("the price book cannot be read: calls are kept without their cost, and can be priced anew")
-            self._opened = True
+            self.opened = True
 
     def _seed(self) -> None:
         version = importlib.metadata.version(PACKAGE)
@@ -105,7 +106,8 @@ class Pricing:
 
     def look(self) -> bool:
         """Reads the book again if it has changed. A chore."""
-        with self._database.read() as connection:
+        # One at a time: who began before a change and ends after it would put an older book in a newer one's place.
+        with self._looking, self._database.read() as connection:
             state = store.state(connection)
             if state.number != self.state.number:
                 self.book, self.state = store.book(connection, names()), state
@@ -124,7 +126,7 @@ class Pricing:
         """`url`: other than the settings say. Raises Invalid if we may not or need not ask there, Unavailable if there is no answer."""
         url = url or self._url
         document = _fetched(url, allow_private=self._allow_private, transport=self._transport)
-        return self._take(_read(document), f"{_shown(url)}, {self._minute()}", correct=correct, force=force, fetched=True)
+        return self._take(_read(document), f"{without_secrets(url)}, {self._minute()}", correct=correct, force=force, fetched=True)
 
     def fetch_if_due(self) -> bool:
         """A chore. What went wrong stays told until it goes well, but is not asked for at each look."""
@@ -191,16 +193,18 @@ def _fetched(url: str, *, allow_private: bool, transport: httpx.BaseTransport | 
             client.stream("GET", url, headers={"accept": "application/json", "user-agent": "spangate"}) as response,
         ):
             if response.status_code != 200:
-                raise Unavailable(f"{_shown(url)} answered {response.status_code}.")
+                raise Unavailable(f"{without_secrets(url)} answered {response.status_code}.")
             for piece in response.iter_bytes(65_536):
                 pieces.append(piece)
                 size += len(piece)
                 if size > LARGEST:
-                    raise Invalid(f"{_shown(url)} sent more than {LARGEST // 1024 // 1024} MiB, which is no list of prices.")
+                    raise Invalid(f"{without_secrets(url)} sent more than {LARGEST // 1024 // 1024} MiB, which is no list of prices.")
                 if time.monotonic() > deadline:
-                    raise Unavailable(f"{_shown(url)} had not sent its prices after {PATIENCE:.0f} s.")
+                    raise Unavailable(f"{without_secrets(url)} had not sent its prices after {PATIENCE:.0f} s.")
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise Invalid(f"{without_secrets(url)} is no address: {error}.") from None
     except (httpx.HTTPError, OSError) as error:
-        raise Unavailable(f"{_shown(url)} cannot be reached: {str(error) or type(error).__name__}.") from None
+        raise Unavailable(f"{without_secrets(url)} cannot be reached: {str(error) or type(error).__name__}.") from None
     return b"".join(pieces)
 
 
@@ -224,8 +228,8 @@ def _public(parts: SplitResult) -> None:
         raise Invalid(f"{parts.hostname} is not a public address. SPANGATE_ALLOW_PRIVATE_UPSTREAMS=true permits private ones.")
 
 
-def _shown(url: str) -> str:
-    """Without what may be a secret in it."""
+def without_secrets(url: str) -> str:
+    """A URL, but for what may be a secret in it."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"[:200]
+    place = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{place}{parts.path}"[:200]

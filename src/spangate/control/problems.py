@@ -1,15 +1,17 @@
 """Every fault of a management call in one shape, MLflow's: {"error_code", "message"}. No SQL, no traceback, no secret.
+Where fields of the request are at fault, `errors` says what is wrong with each, so that a form can put it beside them.
 
 MLflow's client waits and tries again on 429 and 5xx, so those are said only where waiting helps: a thing that is in use
 is a 400 here (MLflow's own server says 500, and its client hangs).
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
 from sqlalchemy import exc
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -28,6 +30,7 @@ FAULTS: tuple[tuple[type[Exception], int, str], ...] = (
     (faults.NotFound, 404, "RESOURCE_DOES_NOT_EXIST"),
     (faults.AlreadyExists, 400, "RESOURCE_ALREADY_EXISTS"),
     (faults.InUse, 400, "INVALID_STATE"),
+    (faults.Outdated, 409, "RESOURCE_CONFLICT"),
     (faults.Unavailable, 503, "TEMPORARILY_UNAVAILABLE"),
     (Forbidden, 403, "PERMISSION_DENIED"),
     (Unidentified, 401, "UNAUTHENTICATED"),
@@ -35,9 +38,30 @@ FAULTS: tuple[tuple[type[Exception], int, str], ...] = (
 STATUS_CODES = {404: "ENDPOINT_NOT_FOUND", 405: "BAD_REQUEST", 413: "BAD_REQUEST", 501: "NOT_IMPLEMENTED", 503: "TEMPORARILY_UNAVAILABLE"}
 
 
-def problem(status: int, code: str, message: str) -> Response:
+class FieldProblem(BaseModel):
+    field: str = Field(description='Steps into the request, joined by dots: `primaries.0.model`. "": the request as a whole.')
+    message: str
+
+
+class Problem(BaseModel):
+    """Why a request was not done."""
+
+    error_code: str
+    message: str = Field(description="For a person.")
+    errors: list[FieldProblem] = Field(default=[], description="What is wrong with which field; absent where no field is at fault.")
+
+
+LONGEST = 2_000  # characters of a message: what was asked for is quoted in it, however long
+
+
+def problem(status: int, code: str, message: str, errors: Sequence[faults.FieldFault] = ()) -> Response:
     headers = {"www-authenticate": 'Bearer realm="spangate"'} if status == 401 else None
-    return Response(render_error(code, message), status, headers=headers, media_type="application/json")
+    more = {"errors": [error._asdict() | {"message": _cut(error.message)} for error in errors]} if errors else {}
+    return Response(render_error(code, _cut(message), **more), status, headers=headers, media_type="application/json")
+
+
+def _cut(message: str) -> str:
+    return message if len(message) <= LONGEST else f"{message[: LONGEST // 2]} … {message[-LONGEST // 2 :]}"
 
 
 def install(app: FastAPI) -> None:
@@ -51,9 +75,19 @@ def install(app: FastAPI) -> None:
 
 def _known(status: int, code: str) -> Callable[[Request, Any], Awaitable[Response]]:
     async def answer(request: Request, error: Any) -> Response:
-        return problem(status, code, error.message)
+        return problem(status, code, error.message, _fields(error))
 
     return answer
+
+
+def _fields(error: Any) -> Sequence[faults.FieldFault]:
+    match error:
+        case faults.Misfilled(errors=errors):
+            return errors
+        case faults.StoreFault(field=field, message=message) if field:
+            return (faults.FieldFault(field, message),)
+        case _:
+            return ()
 
 
 async def _http(request: Request, error: Any) -> Response:
@@ -66,8 +100,12 @@ async def _http(request: Request, error: Any) -> Response:
 
 async def _invalid(request: Request, error: Any) -> Response:
     """A query parameter of our own API that pydantic refused."""
-    told = "; ".join(f"{'.'.join(str(step) for step in fault['loc'][1:])}: {fault['msg']}" for fault in error.errors())
-    return problem(400, "INVALID_PARAMETER_VALUE", f"Invalid request: {told}.")
+    errors = [
+        faults.FieldFault(".".join(str(step) for step in fault["loc"][1:]), fault["msg"].removeprefix("Value error, "))
+        for fault in error.errors()
+    ]
+    told = "; ".join(f"{field}: {message}" for field, message in errors)
+    return problem(400, "INVALID_PARAMETER_VALUE", f"Invalid request: {told}.", errors)
 
 
 async def _database(request: Request, error: Any) -> Response:

@@ -1,12 +1,11 @@
-"""What has outlived its period is deleted, the oldest first, in chunks that nobody notices: the drain goes before it, and it rests longer
-than it works.
+"""What has outlived its period is deleted, the oldest first, in chunks that nobody notices: the drain goes before it, and it takes half of
+what the machine leaves idle at the most.
 
 Nothing of how far it is must be kept: what is deleted is gone, so a sweep that was cut off begins where the other ended.
 """
 
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -14,24 +13,27 @@ from functools import partial
 import msgspec
 from sqlalchemy import Connection
 
-from ..store import deletion, retention
-from ..store.deletion import Criteria
+from ..store import deletion, fulltext, retention
+from ..store.deletion import Criteria, Gone
 from ..store.engine import Database
 from ..store.faults import AlreadyExists
-from ..store.retention import DAY, Kind, Periods
+from ..store.retention import DAY, Kind, Page, Periods
 
 LEAST, MOST = 20, 500  # rows of one transaction; with fewer most of its time is the commit's
-LONG = 0.010  # s that one may hold the writer of SQLite, of which there is one
-REST = 4.0  # rests for so many times as long as the chunk took: a fifth of one core's time is the most that sweeping takes
-REST_BUSY = 16.0  # while the drain is behind
-LONGEST_REST = 0.5  # s
+LONG = 0.1  # s that one may hold the writer of SQLite, of which there is one: a fifth is the commit alone, and the drain waits so long
+# How much of the time sweeping takes, of one processor: what it does not need itself, the database does.
+MOST_SHARE = 0.5
+LEAST_SHARE = 1 / 16  # while the drain is behind too, and where nothing is idle
+SHARE = 0.2  # where nobody says what is idle
+LONGEST_REST = 3.0  # s
 ROUND = 60_000  # ms between two looks for what has come of age
 AFRESH = DAY  # from the first row on again once a day: a journal that was drained late may have brought older ones
 LEASE = 60_000  # ms; a host that died in its sweep keeps the others from it for no longer
 
+Read = Callable[[], AbstractContextManager[Connection]]
 Write = Callable[[], AbstractContextManager[Connection]]  # one transaction
 
-_DELETE: dict[Kind, Callable[[Connection, Sequence[str]], int]] = {
+_DELETE: dict[Kind, Callable[[Connection, Sequence[str]], Gone]] = {
     Kind.content: deletion.content,
     Kind.trace: deletion.trace,
     Kind.ledger: deletion.ledger,
@@ -57,11 +59,20 @@ class Pace:
         self.took = 0.0  # s
         self._clock = clock
 
-    def step(self, write: Write, work: Callable[[Connection], int]) -> int:
+    def look(self, read: Read, work: Callable[[Connection], Page]) -> Page:
+        """What is read rests too: where a few of many rows are kept for longer, all of these are gone through again and again."""
+        with read() as connection:
+            began = self._clock()
+            page = work(connection)
+        self.took = self._clock() - began
+        return page
+
+    def step(self, write: Write, work: Callable[[Connection], Gone]) -> Gone:
         """One transaction; what it waits for its turn does not count."""
         with write() as connection:
             began = self._clock()
             done = work(connection)
+            fulltext.fold(connection)
         self.took = self._clock() - began
         if self.took > LONG:
             self.rows = max(LEAST, self.rows // 2)
@@ -69,9 +80,18 @@ class Pace:
             self.rows = min(MOST, self.rows + LEAST)
         return done
 
+    def fold(self, write: Write) -> bool:
+        """One piece of what is left to merge of SQLite's search index; returns whether there was any."""
+        with write() as connection:
+            began = self._clock()
+            more = fulltext.fold(connection)
+        self.took = self._clock() - began
+        return more
+
 
 class Sweeper:
-    """For one thread. `version`: the database's, None before it answered; `busy`: whether the drain is behind."""
+    """For one thread. `version`: the database's, None before it answered; `busy`: whether the drain is behind; `idle`: so many processors
+    of the machine, if somebody knows."""
 
     def __init__(
         self,
@@ -79,6 +99,7 @@ class Sweeper:
         *,
         version: Callable[[], int | None],
         busy: Callable[[], bool],
+        idle: Callable[[], float | None],
         now: Callable[[], int],
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -86,6 +107,7 @@ class Sweeper:
         self._database = database
         self._version = version
         self._busy = busy
+        self._idle = idle
         self._now = now
         self._sleep = sleep
         self._pace = Pace(clock)
@@ -98,11 +120,23 @@ class Sweeper:
         self._next = 0  # ms
         self._afresh = 0  # ms
         self._leased = 0  # ms
-        self._deleted: Counter[Kind] = Counter()
+        self._gone = Gone()
         self._done: int | None = None
 
     def sweep(self) -> bool:
-        """One chunk; returns whether more has come of age."""
+        """One chunk; returns whether there is more to do."""
+        if not self._sweep() and not self._fold():
+            return False
+        self._sleep(self._rest())
+        return True
+
+    def swept(self, fault: str | None = None) -> Swept:
+        return Swept(self._gone.contents, self._gone.traces, self._gone.calls, self._done, self._round is not None, fault)
+
+    # ------------------------------------------------------------ inside
+
+    def _sweep(self) -> bool:
+        """Whether there may be more that has come of age."""
         periods = self._current()
         now = self._now()
         if periods is None or not any(map(periods.distinct, Kind)):
@@ -113,20 +147,25 @@ class Sweeper:
             if now >= self._afresh:
                 self._past.clear()
                 self._afresh = now + AFRESH
-            # In this order: no content without its trace, no trace without its call.
-            self._round = iter([(kind, days) for kind in Kind for days in periods.distinct(kind)])
+            # Whole calls first: what goes with its call is not gone through twice more before.
+            self._round = iter([(kind, days) for kind in reversed(Kind) for days in periods.distinct(kind)])
             self._turn = next(self._round, None)
         if self._turn is None or not self._chunk(periods, *self._turn, now):
             self._end(now)
             return False
-        self._sleep(min(self._pace.took * (REST_BUSY if self._busy() else REST), LONGEST_REST))
         return True
 
-    def swept(self, fault: str | None = None) -> Swept:
-        deleted = self._deleted
-        return Swept(deleted[Kind.content], deleted[Kind.trace], deleted[Kind.ledger], self._done, self._round is not None, fault)
+    def _fold(self) -> bool:
+        """Whether something of the search index was merged, and more may be to."""
+        return self._database.dialect == "sqlite" and self._pace.fold(self._database.write)
 
-    # ------------------------------------------------------------ inside
+    def _rest(self) -> float:
+        """So long (s) that with the chunk before it our share of the time is kept to."""
+        idle = self._idle()
+        share = SHARE if idle is None else min(max(idle / 2, LEAST_SHARE), MOST_SHARE)
+        if self._busy():
+            share = LEAST_SHARE
+        return min(self._pace.took * (1 / share - 1), LONGEST_REST)
 
     def _current(self) -> Periods | None:
         """The periods in force; whatever management changes moves the version, and most changes are not of these."""
@@ -143,13 +182,15 @@ class Sweeper:
     def _chunk(self, periods: Periods, kind: Kind, days: int, now: int) -> bool:
         """Whether to go on with this round."""
         key, limit = (kind, days), self._pace.rows
-        with self._database.read() as connection:
-            page = retention.older(connection, kind, after=self._past.get(key, ""), before_ms=now - days * DAY, limit=limit)
+        page = self._pace.look(
+            self._database.read,
+            lambda connection: retention.older(connection, kind, after=self._past.get(key, ""), before_ms=now - days * DAY, limit=limit),
+        )
         due = [id_ for id_, endpoint_id in page.rows if periods.days(kind, endpoint_id) == days]
         if due and not self._leading(now):
             return False
         if due:
-            self._deleted[kind] += self._pace.step(self._database.write, lambda connection: _DELETE[kind](connection, due))
+            self._gone = self._gone.plus(self._pace.step(self._database.write, lambda connection: _DELETE[kind](connection, due)))
         if page.rows:
             self._past[key] = page.rows[-1][0]
         if not page.full:
@@ -180,7 +221,7 @@ class Sweeper:
 
 
 def delete(
-    read: Callable[[], AbstractContextManager[Connection]],
+    read: Read,
     write: Write,
     criteria: Criteria,
     *,
@@ -200,7 +241,7 @@ def delete(
             ids = deletion.found(connection, criteria, limit) if limit > 0 else []
         if not ids:
             return gone, True
-        gone += pace.step(write, partial(deletion.trace, trace_ids=ids))
+        gone += pace.step(write, partial(deletion.trace, trace_ids=ids)).traces
         if clock() > deadline:
             return gone, False
         sleep(min(pace.took, LONGEST_REST))  # so that the drain has its turn

@@ -13,13 +13,15 @@ PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa", "
 RESERVED = frozenset({"base_url", "api_url", "endpoint_url", "custom_endpoint", "proxy", "proxies", "aws_bedrock_runtime_endpoint"})
 
 
-def fault(auth_config: Mapping[str, str], *, allow_private: bool) -> str | None:
-    """Why a secret with this auth_config is refused, or None."""
+def fault(auth_config: Mapping[str, str], *, allow_private: bool) -> tuple[str, str] | None:
+    """The field for which a secret with this auth_config is refused, and why; or None."""
     if reserved := sorted(RESERVED & auth_config.keys()):
-        return f"auth_config must not contain '{reserved[0]}'. Set the upstream with 'api_base', which is checked."
+        return reserved[0], f"auth_config must not contain '{reserved[0]}'. Set the upstream with 'api_base', which is checked."
     allow_private = allow_private or auth_config.get("allow_private", "").lower() == "true"
-    faults = (_address_fault(field, auth_config[field], allow_private=allow_private) for field in ADDRESSES if field in auth_config)
-    return next((fault for fault in faults if fault), None)
+    for field in ADDRESSES:
+        if field in auth_config and (found := _address_fault(field, auth_config[field], allow_private=allow_private)):
+            return field, found
+    return None
 
 
 def _address_fault(field: str, address: str, *, allow_private: bool) -> str | None:

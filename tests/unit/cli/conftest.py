@@ -84,6 +84,7 @@ def gateway(upgraded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     settings = Settings(data_dir=tmp_path, admin_key=KEY)
     control = Control(settings)
     control.start()
+    control.pricing.open()  # which it does by itself soon: until then doctor has a note
     with socket.create_server(("127.0.0.1", 0)) as listener:
         there = Gateway(f"http://127.0.0.1:{listener.getsockname()[1]}", control, settings)
         server = uvicorn.Server(uvicorn.Config(_as_worker(there), lifespan="off", log_config=None, http="httptools"))

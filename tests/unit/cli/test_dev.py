@@ -1,5 +1,7 @@
+import json
 from pathlib import Path
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
@@ -9,6 +11,8 @@ from spangate.store import money
 from spangate.store.engine import Database
 from spangate.store.faults import AlreadyExists
 from spangate.store.schema import api_keys, attempts, calls, endpoints, journals, traces, usage_rollups
+
+from .conftest import KEY, Gateway
 
 
 def seed(folder: Path, *words: str) -> str:
@@ -52,3 +56,9 @@ def test_seed_leaves_a_database_with_calls_alone(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/spangate.db")
     assert one(database, sa.func.count(calls.c.call_id)) == (30,)
     database.close()
+
+
+def test_openapi_is_what_a_gateway_serves(gateway: Gateway) -> None:
+    said = CliRunner().invoke(app, ["dev", "openapi"])
+    assert said.exit_code == 0, said.output
+    assert json.loads(said.stdout) == httpx.get(f"{gateway.url}/api/v1/openapi.json", headers={"x-api-key": KEY}, trust_env=False).json()

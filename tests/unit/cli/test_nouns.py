@@ -154,7 +154,9 @@ def test_an_empty_list_says_what_to_do_next(gateway: Gateway) -> None:
 def test_settings_are_set_shown_and_unset(gateway: Gateway) -> None:
     furnish(gateway)
     made = gateway.json("endpoints", "create", "chat", "--model", "mini")
-    nothing = dict.fromkeys(("connect_timeout", "first_byte_timeout", "idle_timeout", "total_timeout", "client_gone", "proxy", "retention"))
+    nothing = dict.fromkeys(
+        ("connect_timeout", "first_byte_timeout", "idle_timeout", "total_timeout", "client_gone", "proxy", "retention", "content")
+    )
     assert gateway.json("endpoints", "show", "chat")["settings"] == nothing
     first = gateway.json(
         "endpoints", "set", made["endpoint_id"], "--connect-timeout", "2.5", "--client-gone", "drain", "--allow-proxy", "get,POST /a /b/*"

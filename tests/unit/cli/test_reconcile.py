@@ -82,6 +82,8 @@ def test_what_cannot_be_read(there: Gateway, tmp_path: Path) -> None:
     assert "is not UTF-8 text" in refused(str(tmp_path / "bill.zip"))
     assert "THEIRS=SECRET is expected" in refused("bill.csv", "--provider-key", "key_acme")
     assert "There is no secret named 'none'" in refused("usage.json", "--provider-key", "key_acme=none")
+    month = there.run("reconcile", "usage.json", "--since", "2026-12")
+    assert (month.exit_code, "'2026-12' is no day" in month.output) == (2, True)
     (tmp_path / "bill.csv").write_text((BILLS / "bill.csv").read_text().replace("0.017500", "much"))
     assert refused("bill.csv", "--provider", "openai", "--format", "openai") == "bill.csv, line 2: start_time is no day: None"
     assert refused(str(tmp_path / "bill.csv"), "--provider", "openai") == "bill.csv, line 5: cost_usd is no number: 'much'"

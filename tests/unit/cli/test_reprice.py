@@ -42,7 +42,7 @@ def test_it_tells_what_would_change_and_changes_it(gateway: Gateway) -> None:
     assert (row[:2], row[3:]) == (["openai/in-house", "unknown"], ["3", "0", "0.3", "0.3"])
     assert "4 calls looked at; 3 changed, with 3 attempts." in done
     assert "USD 0 before, 0.3 after; difference 0.3." in done
-    assert "1 attempts have tokens and still no price." in done
+    assert "Tokens of 1 attempt still have no price." in done
     assert "0 changed" in reprice(gateway)
 
 

@@ -69,8 +69,8 @@ def test_without_groups_it_is_a_sentence(used: Gateway) -> None:
     assert re.fullmatch(r"took 1\.\d\d s median, 1\.\d\d s 95 %, 1\.\d\d s 99 %; first token -", took)
     assert said == [
         first,
-        "1 calls, 0 errors, 900 tokens in, 80 out; $12.34",
-        "before (2026-10-30 00:00 to 2026-11-01 00:00): 1 calls, $24.68; cost -50.0 %",
+        "1 call, 0 errors, 900 tokens in, 80 out; $12.34",
+        "before (2026-10-30 00:00 to 2026-11-01 00:00): 1 call, $24.68; cost -50.0 %",
     ]
 
 
@@ -134,7 +134,7 @@ def test_months_are_listed_closed_and_reopened(gateway: Gateway) -> None:
     assert lines(gateway.run("usage", "months").stdout)[2] == [month, "open", "1", "1,000", "0", "$1.50", "1 unpriced", "-"]
     assert gateway.json("usage", "close", month, "--note", "sent")["events"][0]["note"] == "sent"
     kept(gateway.control.database, [Fact(received, dimension(), measured(250_000_000_000, attempts=1, calls=1))])
-    assert lines(gateway.run("usage", "months").stdout)[2][-1] == "+1 calls, +0.25 USD"
+    assert lines(gateway.run("usage", "months").stdout)[2][-1] == "+1 call, +0.25 USD"
     assert "closed already" in str(gateway.run("usage", "close", month).exception)
     assert "open" in gateway.run("usage", "reopen", month, "--note", "a price was wrong").stdout
     assert [event["what"] for event in gateway.json("usage", "months")[1]["events"]] == ["closed", "reopened"]

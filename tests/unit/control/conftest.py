@@ -4,6 +4,7 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,10 +48,10 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def gateway(upgraded: Path, tmp_path: Path) -> Iterator[Gateway]:
-    shutil.copy(upgraded, tmp_path / "spangate.db")
-    settings = Settings(data_dir=tmp_path, admin_key=KEY, body_limit=BODY_LIMIT)  # type: ignore[arg-type]
+@contextmanager
+def serving(upgraded: Path, folder: Path) -> Iterator[Gateway]:
+    shutil.copy(upgraded, folder / "spangate.db")
+    settings = Settings(data_dir=folder, admin_key=KEY, body_limit=BODY_LIMIT)  # type: ignore[arg-type]
     control = Control(settings)
     control.start()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -65,10 +66,36 @@ def gateway(upgraded: Path, tmp_path: Path) -> Iterator[Gateway]:
             control.stop()
 
 
+def asking(gateway: Gateway) -> httpx.Client:
+    # verify: to load the world's certificates, which plain HTTP never looks at, takes as long as many a test.
+    return httpx.Client(base_url=gateway.url, headers={"x-api-key": KEY}, trust_env=False, verify=False)
+
+
+@pytest.fixture
+def gateway(upgraded: Path, tmp_path: Path) -> Iterator[Gateway]:
+    with serving(upgraded, tmp_path) as gateway:
+        yield gateway
+
+
 @pytest.fixture
 def http(gateway: Gateway) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=gateway.url, headers={"x-api-key": KEY}, trust_env=False) as client:
+    with asking(gateway) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def _bare(upgraded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, httpx.Client]]:
+    with serving(upgraded, tmp_path_factory.mktemp("bare")) as gateway, asking(gateway) as client:
+        yield gateway, client
+
+
+@pytest.fixture
+def bare(_bare: tuple[Gateway, httpx.Client]) -> Iterator[httpx.Client]:
+    """A gateway with nothing in it, one for the whole run: for what is refused or only read. It must be as it was after each test."""
+    gateway, client = _bare
+    before = gateway.versions
+    yield client
+    assert gateway.versions == before, "this test changes something: it needs a gateway of its own"
 
 
 @pytest.fixture

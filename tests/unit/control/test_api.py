@@ -1,7 +1,9 @@
 """The surface as a whole: what is served, what is refused clearly, and what our own API says."""
 
+import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +62,25 @@ def test_each_route_of_mlflow_is_served_or_refused_clearly(http: httpx.Client) -
     }
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing", "/api/3.0/mlflow/nothing", "/api/v1/nothing", "/api/2.0/mlflow/experiments/", "/docs"])
-def test_unknown_paths_are_a_404_in_json(http: httpx.Client, path: str) -> None:
-    answer = http.get(path)
+@pytest.mark.parametrize("path", ["/nothing", "/api/3.0/mlflow/nothing", "/api/v1/nothing", "/api/2.0/mlflow/experiments/", "/docs"])
+def test_unknown_paths_are_a_404_in_json(bare: httpx.Client, path: str) -> None:
+    answer = bare.get(path)
     assert (answer.status_code, answer.json()["error_code"]) == (404, "ENDPOINT_NOT_FOUND")
 
 
-def test_only_liveness_and_version_are_open(gateway: Any) -> None:
-    open_routes = {route.path for route in check(gateway.control.app) if route.policy is Policy.open}
-    assert open_routes == {"/health", "/version"}
+def test_only_liveness_version_pages_and_signing_in_are_open(gateway: Any) -> None:
+    open_routes = {(method, route.path) for route in check(gateway.control.app) for method in route.methods if route.policy is Policy.open}
+    assert open_routes == {
+        ("GET", "/"),
+        ("HEAD", "/"),
+        ("GET", "/assets/{path:path}"),
+        ("HEAD", "/assets/{path:path}"),
+        ("GET", "/health"),
+        ("GET", "/version"),
+        ("POST", "/api/v1/session"),
+        ("DELETE", "/api/v1/session"),
+        ("POST", "/api/v1/session/link"),
+    }
     with httpx.Client(base_url=gateway.url, trust_env=False) as nobody:
         assert nobody.get("/health").text == "OK"
         assert Version(nobody.get("/version").text) >= Version("3.4")
@@ -80,15 +92,30 @@ def test_only_liveness_and_version_are_open(gateway: Any) -> None:
             assert (refused.status_code, refused.json()["error_code"]) == (401, "UNAUTHENTICATED"), route.path
 
 
-def test_the_openapi_description_covers_our_own_nouns(gateway: Any, http: httpx.Client) -> None:
+def test_the_openapi_description_covers_our_own_nouns_and_mlflows(gateway: Any, http: httpx.Client) -> None:
     described = http.get("/api/v1/openapi.json").json()
-    served = {route.path for route in check(gateway.control.app) if route.path.startswith("/api/v1/")}
-    assert described["paths"].keys() == served - {"/api/v1/openapi.json"} > {"/api/v1/status", "/api/v1/calls", "/api/v1/prices"}
+    served = {
+        route.path_format
+        for route in check(gateway.control.app)
+        if route.path.startswith("/api/") and route.endpoint.__module__ != "spangate.control.mlflow.unserved"
+    }
+    assert described["paths"].keys() == served - {"/api/v1/openapi.json"}
+    operations = [operation for path in described["paths"].values() for operation in path.values()]
+    names = [operation["operationId"] for operation in operations]
+    assert sorted(set(names)) == sorted(names)
+    assert {"signed_in", "mlflow_endpoints_create"} < set(names)
+    assert all(len(operation["tags"]) == 1 for operation in operations)
+    problem = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    assert all(operation["responses"]["default"]["content"] == problem for operation in operations)
+    assert not any("422" in operation["responses"] for operation in operations), "what is wrong in a request is a 400 here"
+    named = set(re.findall(r'"#/components/schemas/([^"]*)"', json.dumps(described)))
+    assert named == described["components"]["schemas"].keys(), "what is named is there, and nothing else"
 
 
 def test_the_page_of_the_http_api_tells_of_our_own_nouns(gateway: Any) -> None:
     page = (Path(__file__).parents[3] / "docs/reference/http-api.md").read_text()
-    served = {(method, route.path) for route in check(gateway.control.app) for method in route.methods if route.path.startswith("/api/v1/")}
+    routes = [route for route in check(gateway.control.app) if route.path.startswith("/api/v1/")]
+    served = {(method, route.path_format) for route in routes for method in route.methods}
     assert set(re.findall(r"`([A-Z]+) (/api/v1/[^`]*)`", page)) == served
 
 
@@ -188,8 +215,8 @@ def test_calls_page_by_page(gateway: Any, http: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("query", ["max_results=0", "max_results=x", "status=bogus", "since_ms=-1", f"since_ms={10**30}", "page_token=!"])
-def test_a_wrong_query_is_a_clear_400(http: httpx.Client, query: str) -> None:
-    refused = http.get(f"/api/v1/calls?{query}")
+def test_a_wrong_query_is_a_clear_400(bare: httpx.Client, query: str) -> None:
+    refused = bare.get(f"/api/v1/calls?{query}")
     assert (refused.status_code, refused.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
     assert query.partition("=")[0].removesuffix("s") in refused.json()["message"].replace("page token", "page_token")
 
@@ -197,6 +224,18 @@ def test_a_wrong_query_is_a_clear_400(http: httpx.Client, query: str) -> None:
 def test_a_call_that_is_not_there(http: httpx.Client) -> None:
     missing = http.get("/api/v1/calls/none")
     assert (missing.status_code, missing.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+
+
+def test_a_call_that_is_waited_for_is_told_when_it_comes(gateway: Any, http: httpx.Client) -> None:
+    call_id = exchange(1).call_id
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(http.get, f"/api/v1/calls/{call_id}", params={"wait_ms": 10_000})
+        with pytest.raises(TimeoutError):
+            asked.result(0.3)
+        keep(gateway, exchange(1))
+        assert asked.result(5).json()["call_id"] == call_id
+    assert http.get("/api/v1/calls/none", params={"wait_ms": 1}).status_code == 404
+    assert http.get("/api/v1/calls/none", params={"wait_ms": 60_000}).status_code == 400
 
 
 def test_completeness_says_what_is_missing(gateway: Any, http: httpx.Client) -> None:
@@ -259,6 +298,15 @@ def test_status_when_the_database_is_gone(gateway: Any, http: httpx.Client) -> N
     assert (refused.status_code, refused.json()["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
     assert "sqlite" not in refused.text.lower()
     journal.close()
+
+
+def test_status_tells_of_every_chore_that_fails(gateway: Any, http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    control = gateway.control
+    for name, chore in {"account": control.accounting, "calibrate": control.calibrating, "note": control.noting}.items():
+        monkeypatch.setattr(chore.health, "fault", f"No {name}.")
+    told = http.get("/api/v1/status").json()
+    assert told["ok"] is False
+    assert [words.rpartition(": ")[2] for words in told["degraded"]] == ["No account.", "No calibrate.", "No note."]
 
 
 def test_the_journal_is_drained_by_itself(gateway: Any, http: httpx.Client) -> None:

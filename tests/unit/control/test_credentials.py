@@ -2,7 +2,7 @@ import datetime
 
 import pytest
 
-from spangate.control.credentials import fault
+from spangate.control.credentials import faults, unknown
 from spangate.providers import AuthMode, Names, Provider
 
 ROW = Provider(
@@ -20,6 +20,10 @@ ROW = Provider(
 )
 
 
+def said(row: Provider | None, *, sealed: tuple[str, ...], open: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [tuple(fault) for fault in unknown(row, sealed=sealed, open=open)]
+
+
 @pytest.mark.parametrize(
     ("sealed", "open"),
     [
@@ -29,18 +33,17 @@ ROW = Provider(
     ],
 )
 def test_accepts_the_fields_of_any_mode_and_what_all_providers_have(sealed: tuple[str, ...], open: tuple[str, ...]) -> None:
-    assert fault(ROW, sealed=sealed, open=open) is None
+    assert said(ROW, sealed=sealed, open=open) == []
 
 
 def test_names_what_it_refuses_and_what_there_is_instead() -> None:
-    assert fault(ROW, sealed=("api_key", "api-key"), open=()) == (
-        "'api-key' is not a field of secret_value for Acme; those are: api_key, client_secret."
-    )
-    assert fault(ROW, sealed=(), open=("Api_Base",)) == (
-        "'Api_Base' is not a field of auth_config for Acme; those are: api_base, client_id, auth_mode, allow_private."
-    )
-    assert fault(ROW, sealed=("client_id",), open=()) is not None  # it belongs into the open
-    assert fault(ROW, sealed=(), open=("api_key",)) is not None  # a credential does not
+    assert said(ROW, sealed=("api_key", "api-key"), open=()) == [
+        ("values.api-key", "'api-key' is not a field of secret_value for Acme; those are: api_key, client_secret.")
+    ]
+    what = "'Api_Base' is not a field of auth_config for Acme; those are: api_base, client_id, auth_mode, allow_private."
+    assert said(ROW, sealed=(), open=("Api_Base",)) == [("auth_config.Api_Base", what)]
+    assert said(ROW, sealed=("client_id",), open=()) != []  # it belongs into the open
+    assert said(ROW, sealed=(), open=("api_key",)) != []  # a credential does not
 
 
 def test_says_so_where_there_is_nothing_to_be_kept() -> None:
@@ -48,8 +51,25 @@ def test_says_so_where_there_is_nothing_to_be_kept() -> None:
         names=ROW.names, title="Nobody", checked=ROW.checked, source="", formats={}, auth="none", usage_in_stream="always",
         auth_modes=(AuthMode(mode="none", title="None", secret_fields=(), config_fields=()),),
     )  # fmt: skip
-    assert fault(keyless, sealed=("api_key",), open=()) == "'api_key' is not a field of secret_value for Nobody; it has none."
+    assert said(keyless, sealed=("api_key",), open=()) == [
+        ("values.api_key", "'api_key' is not a field of secret_value for Nobody; it has none.")
+    ]
 
 
 def test_accepts_anything_for_a_provider_without_a_row() -> None:
-    assert fault(None, sealed=("api_key", "colour"), open=("anything",)) is None
+    assert said(None, sealed=("api_key", "colour"), open=("anything",)) == []
+
+
+@pytest.mark.parametrize(
+    ("sealed", "open", "lacking"),
+    [
+        ({}, {}, ["values.api_key", "auth_config.api_base"]),
+        ({"api_key": " "}, {"api_base": "https://acme.example"}, ["values.api_key"]),
+        ({"api_key": "k"}, {"api_base": "https://acme.example"}, []),
+        ({"client_secret": "k"}, {"auth_mode": "oauth", "api_base": "https://acme.example"}, ["auth_config.client_id"]),
+        ({"api_key": "k"}, {"auth_mode": "magic", "api_base": "https://acme.example"}, ["auth_config.auth_mode"]),
+        ({"api_key": "k"}, {"api_base": "http://10.0.0.1"}, ["auth_config.api_base"]),
+    ],
+)
+def test_says_what_a_whole_one_lacks_and_where(sealed: dict[str, str], open: dict[str, str], lacking: list[str]) -> None:
+    assert [fault.field for fault in faults(ROW, sealed=sealed, open=open, allow_private=False, whole=True)] == lacking

@@ -6,8 +6,9 @@ import pytest
 from fastapi import Body, FastAPI, Request
 from starlette.testclient import TestClient
 
+from spangate import session
 from spangate.control import problems
-from spangate.control.policy import Guarded, Identity, Policy, Undeclared, Unidentified, allows, check, shown
+from spangate.control.policy import Forbidden, Guarded, Identity, Policy, Proof, Undeclared, Unidentified, allows, caller_of, check, shown
 from spangate.envelope import Pepper
 from spangate.exchange import Caller, Role, SealedKey
 
@@ -62,8 +63,8 @@ def test_knows_whose_key_it_is() -> None:
     seen: list[tuple[str, int]] = []
     limits = {"endpoints": frozenset({"e-1"}), "experiments": frozenset({"7"}), "owner": "ann", "team": "search"}
     known = identity(sealed("one"), sealed("two", role="viewer", **limits), used=lambda *use: seen.append(use))
-    caller = known.caller({"x-api-key": "two", "user-agent": "mlflow/3 python"})
-    assert caller == Caller(key_id="k-two", name="name of two", role="viewer", agent="mlflow/3", **limits)
+    proof = known.proof({"x-api-key": "two"}, safe=False)
+    assert proof == Proof(sealed("two", role="viewer", **limits), ends=None)
     assert seen == [("k-two", NOW)]
 
 
@@ -71,9 +72,44 @@ def test_a_key_that_expired_is_told_so() -> None:
     seen: list[tuple[str, int]] = []
     known = identity(sealed("old", expires_at=NOW), sealed("yet", expires_at=NOW + 1), used=lambda *use: seen.append(use))
     with pytest.raises(Unidentified, match="has expired"):
-        known.caller({"x-api-key": "old"})
-    assert known.caller({"x-api-key": "yet"}).key_id == "k-yet"
+        known.proof({"x-api-key": "old"}, safe=True)
+    assert known.proof({"x-api-key": "yet"}, safe=True).ends == NOW + 1
     assert [key_id for key_id, _ in seen] == ["k-yet"]
+
+
+def test_a_session_is_looked_at_where_no_key_is_shown() -> None:
+    ann = sealed("ann", expires_at=NOW + 500)
+    known, ends = identity(ann, sealed("ben")), NOW + 1000
+    shows = {"cookie": f"spangate_session={session.sealed(session.Session(ann.digest, ends), PEPPER)}", "sec-fetch-site": "same-origin"}
+    assert known.proof(shows, safe=False) == Proof(ann, ends=NOW + 500)
+    assert known.proof(shows | {"x-api-key": "ben"}, safe=False).key.key_id == "k-ben"
+    with pytest.raises(Unidentified, match="not known here"):
+        known.proof(shows | {"x-api-key": "wrong"}, safe=False)
+    with pytest.raises(Forbidden, match="own pages"):
+        known.proof(shows | {"sec-fetch-site": "cross-site"}, safe=True)
+    with pytest.raises(Forbidden, match="own pages"):
+        known.proof(shows | {"sec-fetch-site": "none"}, safe=False)
+
+
+def test_a_session_ends_with_its_time_and_with_its_key() -> None:
+    ann = sealed("ann")
+    proof, value = identity(ann).begun(Proof(ann, ends=None))
+    assert proof == Proof(ann, ends=NOW + 12 * 3600 * 1000)
+    shows = {"cookie": f"spangate_session={value}"}
+    assert identity(ann).proof(shows, safe=True) == proof
+    with pytest.raises(Unidentified, match="The session has ended"):
+        identity(sealed("ben")).proof(shows, safe=True)
+    with pytest.raises(Unidentified, match="The key that was shown has expired"):
+        identity(sealed("ann", expires_at=NOW)).proof(shows, safe=True)
+    later = Identity(lambda: {ann.digest: ann}, PEPPER, now=lambda: NOW + 12 * 3600 * 1000, used=lambda *use: None)
+    with pytest.raises(Unidentified, match="The session has ended"):
+        later.proof(shows, safe=True)
+
+
+def test_no_session_goes_on_in_another_one() -> None:
+    ann = sealed("ann")
+    proof, _ = identity(ann).begun(Proof(ann, ends=NOW + 7))
+    assert proof.ends == NOW + 7
 
 
 @pytest.mark.parametrize(
@@ -93,7 +129,7 @@ def test_each_role_may_what_those_below_may(policy: Policy, roles: list[str]) ->
 @pytest.mark.parametrize("headers", [{}, {"x-api-key": "wrong"}, {"x-api-key": "éé\udcff"}])
 def test_refuses_whom_it_does_not_know(headers: dict[str, str]) -> None:
     with pytest.raises(Unidentified) as refused:
-        identity(sealed("one")).caller(headers)
+        identity(sealed("one")).proof(headers, safe=True)
     names = ("Authorization", "x-api-key", "x-goog-api-key", "`api-key`", "Basic")
     assert [name for name in names if name not in refused.value.message] == [], "it tells all places where a key is looked for"
 
@@ -116,10 +152,12 @@ def test_a_route_by_another_door_stops_the_start() -> None:
 
 def test_asks_for_the_key_before_it_looks_at_the_request() -> None:
     app = application()
+    callers: list[Caller] = []
 
     @app.post("/closed")
     @allows(Policy.admin)
     async def closed(request: Request, number: int) -> str:
+        callers.append(caller_of(request))
         return request.state.caller.name
 
     @app.get("/open")
@@ -142,6 +180,9 @@ def test_asks_for_the_key_before_it_looks_at_the_request() -> None:
         assert client.post("/closed?number=1", headers={"x-api-key": "right"}).json() == "name of right"
         bad = client.post("/closed?number=x", headers={"x-api-key": "right"})
         assert (bad.status_code, bad.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+        named = client.post("/closed?number=1", headers={"x-api-key": "right", "user-agent": "mlflow/3 python"})
+        assert named.status_code == 200
+        assert callers[-1] == Caller(key_id="k-right", name="name of right", agent="mlflow/3")
         assert client.get("/nothing").json() == {"error_code": "ENDPOINT_NOT_FOUND", "message": "There is nothing at GET /nothing."}
         assert client.post("/open").json() == {"error_code": "BAD_REQUEST", "message": "/open does not take POST."}
 

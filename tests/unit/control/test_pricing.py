@@ -142,6 +142,30 @@ def test_what_another_host_changes_is_read_at_the_next_look(pricing: Pricing, da
     assert (cost(pricing), pricing.state.edition) == (6, "genai-prices 100")
 
 
+def test_a_look_that_began_before_a_change_does_not_undo_it(pricing: Pricing, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept(database, small("a"), "genai-prices 99")
+    read, reading, go_on = store.book, threading.Event(), threading.Event()
+
+    def slow(*asked: Any) -> Any:
+        book = read(*asked)
+        if not reading.is_set():
+            reading.set()
+            assert go_on.wait(10)
+        return book
+
+    monkeypatch.setattr(store, "book", slow)
+    early, late = threading.Thread(target=pricing.look), threading.Thread(target=pricing.look)
+    early.start()
+    assert reading.wait(10)
+    kept(database, small("a", usd=6), "genai-prices 100")
+    late.start()
+    late.join(0.2)  # were it not to wait for the other, it would be done by now
+    go_on.set()
+    for look in (early, late):
+        look.join(10)
+    assert (cost(pricing), pricing.state.edition) == (6, "genai-prices 100")
+
+
 def test_every_name_of_the_catalogue_that_the_book_knows_is_known() -> None:
     names = module.names()
     assert names["gemini"] == "google"
@@ -184,6 +208,17 @@ def test_a_book_that_cannot_be_read_keeps_no_call_from_the_ledger(
         connection.execute(row.values(document=document))
     pricing.look()
     assert cost(pricing) == 5
+
+
+def test_a_new_edition_takes_the_place_of_a_price_that_cannot_be_read(pricing: Pricing, database: Database) -> None:
+    kept(database, small("a"), "genai-prices 99")
+    with database.write() as connection:
+        connection.execute(schema.prices.update().values(document="{}"))
+    changes = pricing.take_installed()
+    assert len(changes.added) > 1_000
+    assert pricing.book.prices
+    with database.read() as connection:  # its row stays: calls were priced by it
+        assert connection.execute(sa.select(sa.func.count()).where(schema.prices.c.document == "{}")).scalar_one() == 1
 
 
 def test_a_database_that_is_away_is_no_book_that_cannot_be_read(pricing: Pricing, database: Database) -> None:
@@ -272,6 +307,17 @@ def test_a_real_site_is_read_in_pieces_and_not_for_ever(database: Database, monk
         with pytest.raises(Unavailable, match="had not sent its prices"):
             pricing.fetch()
         server.shutdown()
+
+
+@pytest.mark.parametrize("url", ["https://.prices.test/", f"https://{'a' * 64}.test/x"])
+def test_what_is_no_name_of_a_host_is_refused(database: Database, url: str) -> None:
+    pricing = Pricing(database, url=url, hours=0, allow_private=False, now=lambda: NOW)
+    with pytest.raises(Invalid, match="is no address"):
+        pricing.fetch()
+
+
+def test_an_address_is_told_without_what_may_be_a_secret_in_it() -> None:
+    assert module.without_secrets("https://u:p@prices.test:x/list?token=1#f") == "https://prices.test:x/list"
 
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1/x", "https://[::1]/x", "https://10.1.2.3/x", "https://localhost/x"])

@@ -8,12 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ...store import aliases as store
 from ..desk import Desk
+from ..moments import moment
 from ..policy import Policy, allows, caller_of
 
 PATH = "/api/v1/aliases"
 
 
-class Wanted(BaseModel):
+class AliasAsked(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     pattern: str = Field(description="A model name that clients send; each `*` in it stands for any characters, or none.")
@@ -52,7 +53,7 @@ def mount(app: FastAPI, desk: Desk) -> None:
 
     @app.put(PATH, tags=["aliases"], response_model=Alias)
     @allows(Policy.admin)
-    def set_alias(wanted: Wanted, request: Request) -> Alias:  # pyright: ignore[reportUnusedFunction]
+    def set_alias(wanted: AliasAsked, request: Request) -> Alias:  # pyright: ignore[reportUnusedFunction]
         """Makes the pattern mean the endpoint, whatever it meant before; in force in every worker within a second."""
         with desk.write() as connection:
             alias = store.put(connection, wanted.pattern, endpoint=wanted.endpoint, by=request.state.caller.name, now=desk.now())
@@ -63,7 +64,7 @@ def mount(app: FastAPI, desk: Desk) -> None:
     def delete_alias(pattern: str) -> Gone:  # pyright: ignore[reportUnusedFunction]
         """Forgets the alias that is written exactly so."""
         with desk.write() as connection:
-            store.delete(connection, pattern)
+            store.delete(connection, pattern, now=desk.now())
         return Gone()
 
 
@@ -72,12 +73,8 @@ def _shown(alias: store.Alias) -> Alias:
         pattern=alias.pattern,
         endpoint=alias.endpoint,
         endpoint_id=alias.endpoint_id,
-        created_at=_moment(alias.created_at),
-        updated_at=_moment(alias.updated_at),
+        created_at=moment(alias.created_at),
+        updated_at=moment(alias.updated_at),
         created_by=alias.created_by,
         updated_by=alias.updated_by,
     )
-
-
-def _moment(ms: int) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC)

@@ -36,7 +36,7 @@ class Said(BaseModel):
     )
 
 
-class Wanted(Said):
+class KeyAsked(Said):
     name: str = Field(description="What the bill calls it. A name is never given twice, also not after its key was revoked.")
 
 
@@ -73,9 +73,9 @@ class Keys(BaseModel):
 def mount(app: FastAPI, desk: Desk) -> None:
     @app.post(PATH, tags=["keys"], response_model=Made)
     @allows(Policy.admin)
-    def create_key(wanted: Wanted, request: Request) -> Made:  # pyright: ignore[reportUnusedFunction]
+    def create_key(wanted: KeyAsked, request: Request) -> Made:  # pyright: ignore[reportUnusedFunction]
         """Makes a key, in force in every worker within a second."""
-        said = {field: _stored(getattr(wanted, field)) for field in Wanted.model_fields}
+        said = {field: _stored(getattr(wanted, field)) for field in KeyAsked.model_fields}
         with desk.write() as connection:
             made, key = store.create(connection, desk.pepper, **said, by=caller_of(request).name, now=desk.now())
         return Made(**_told(made), key=key)

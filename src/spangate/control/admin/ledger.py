@@ -1,10 +1,12 @@
 """The bill over HTTP: calls with their attempts, and whether anything of them is missing."""
 
+import asyncio
 import datetime
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 
 from ...exchange import Status, trace_id
 from ...prices.cost import usd
@@ -16,6 +18,8 @@ from ..policy import Policy, allows, caller_of, unlimited
 from .status import Progress
 
 FUTURE = 9_000_000_000_000  # ms; what is later overflows a database's nanoseconds
+WAIT = 10_000  # ms that somebody may wait for a call to be in the ledger
+LOOK = 0.1  # s between two looks for it
 
 
 class Attempt(BaseModel):
@@ -155,13 +159,28 @@ def mount(app: FastAPI, desk: Desk, progress: Progress) -> None:
 
     @app.get("/api/v1/calls/{call_id}", tags=["ledger"], response_model=Call)
     @allows(Policy.viewer)
-    def get_call(call_id: str, request: Request) -> Call:  # pyright: ignore[reportUnusedFunction]
-        """One call with its attempts."""
-        with desk.read() as connection:
-            row = store.call(connection, call_id)
-        if not caller_of(request).may_read(row.endpoint_id):
-            raise NotFound(f"Call '{call_id}' not found")
-        return _call(row)
+    async def get_call(  # pyright: ignore[reportUnusedFunction]
+        call_id: str,
+        request: Request,
+        wait_ms: Annotated[int, Query(ge=0, le=WAIT, description="For how long to wait for a call that is not in the ledger yet.")] = 0,
+    ) -> Call:
+        """One call with its attempts. It is in the ledger a moment after its end."""
+
+        def look() -> Call:
+            with desk.read() as connection:
+                row = store.call(connection, call_id)
+            if not caller_of(request).may_read(row.endpoint_id):
+                raise NotFound(f"Call '{call_id}' not found")
+            return _call(row)
+
+        end = asyncio.get_running_loop().time() + wait_ms / 1000
+        while True:
+            try:
+                return await run_in_threadpool(look)
+            except NotFound:
+                if asyncio.get_running_loop().time() >= end or await request.is_disconnected():
+                    raise
+            await asyncio.sleep(LOOK)
 
     @app.get("/api/v1/completeness", tags=["ledger"], response_model=Completeness)
     @allows(Policy.viewer)

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
-from ...prices.book import Class, Override
+from ...prices.book import Class, Misfit, Override
 from ...store import prices as store
 from ...store.faults import Invalid
 from ...store.schema import endpoints, secrets
@@ -25,7 +25,7 @@ Start = Annotated[datetime.datetime | None, Field(description="null: since ever.
 End = Annotated[datetime.datetime | None, Field(description="The first moment that it is not in force any more; null: it stays.")]
 
 
-class Wanted(BaseModel):
+class OverrideAsked(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(description="For people; no two have the same.")
@@ -89,7 +89,7 @@ def mount(app: FastAPI, desk: Desk, pricing: Pricing) -> None:
 
     @app.post(PATH, tags=["prices"], response_model=OverrideRow)
     @allows(Policy.admin)
-    def create_override(wanted: Wanted, request: Request) -> OverrideRow:  # pyright: ignore[reportUnusedFunction]
+    def create_override(wanted: OverrideAsked, request: Request) -> OverrideRow:  # pyright: ignore[reportUnusedFunction]
         """Another price, for calls that fit every scope that is set. What is in the ledger keeps its cost until it is repriced."""
         with desk.write() as connection:
             kept = store.create(connection, _override(wanted), by=request.state.caller.name, now=desk.now())
@@ -126,7 +126,7 @@ def mount(app: FastAPI, desk: Desk, pricing: Pricing) -> None:
         return Gone()
 
 
-def _override(wanted: Wanted) -> Override:
+def _override(wanted: OverrideAsked) -> Override:
     fields: dict[str, Any] = wanted.model_dump(include={"name", "endpoint_id", "secret_id", "provider", "model"})
     try:
         return Override(
@@ -137,9 +137,9 @@ def _override(wanted: Wanted) -> Override:
             multiplier=None if wanted.multiplier is None else Decimal(wanted.multiplier),
         )
     except InvalidOperation:
-        raise Invalid('Invalid override: the multiplier is a decimal such as "0.85".') from None
-    except ValueError as error:
-        raise Invalid(f"Invalid override: {error}.") from None
+        raise Invalid('Invalid override: the multiplier is a decimal such as "0.85".', field="multiplier") from None
+    except Misfit as error:
+        raise Invalid(f"Invalid override: {error}.", field=error.field) from None
 
 
 def _row(connection: Connection, kept: store.Kept) -> OverrideRow:

@@ -216,7 +216,7 @@ def mount(app: FastAPI, desk: Desk, pricing: Pricing) -> None:
         now, book = desk.now(), pricing.book
         found = (book.find(Billed(at=now, provider=provider, model=model)) for provider, model in models)
         used = {terms.price.price_id for terms in found if terms is not None and terms.price is not None}
-        return _check(compare(book.prices, second_source(), now), used, only_used=in_use)
+        return _check(compare(book.prices, second_source(), now, only=used if in_use else None), used)
 
     @app.post(f"{PATH}/quote", tags=["prices"], response_model=Quotes)
     @allows(Policy.viewer)
@@ -291,8 +291,8 @@ def _after(token: str) -> Place:
         raise Invalid("Invalid page token") from None
 
 
-def _check(found: Comparison, used: set[str], *, only_used: bool) -> Check:
-    differences = [_difference(each, each.price_id in used) for each in found.disagreements if each.price_id in used or not only_used]
+def _check(found: Comparison, used: set[str]) -> Check:
+    differences = [_difference(each, each.price_id in used) for each in found.disagreements]
     return Check(
         source=GENAI,
         other_source=MODELS_DEV,

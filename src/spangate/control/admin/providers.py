@@ -6,7 +6,8 @@ from typing import Literal
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
 
-from ...providers import Provider, catalog
+from ...providers import ADDRESSES, AuthMode, Provider, catalog
+from ..fields import PRIVATE, WORDS, placeholder
 from ..policy import Policy, allows
 
 
@@ -17,6 +18,19 @@ class ProviderNames(BaseModel):
     also: list[str] = Field(description="What else the management API takes for the first.")
 
 
+class FieldRow(BaseModel):
+    """A field of a form for a secret."""
+
+    name: str
+    label: str
+    secret: bool = Field(description="It goes into the sealed values, and is never told again; else into auth_config, in the open.")
+    kind: Literal["text", "url", "boolean"] = Field(description="boolean: `true`, or left out.")
+    required: bool
+    default: str | None = Field(description="What it is if it is left out.")
+    placeholder: str = Field(description='What it looks like, or what holds if it is left out; "": nothing to show.')
+    help: str = Field(description='A few words on it; "": its label says it all.')
+
+
 class AuthModeRow(BaseModel):
     mode: str
     title: str
@@ -24,6 +38,7 @@ class AuthModeRow(BaseModel):
     config_fields: list[str] = Field(description="What auth_config may hold, in the open.")
     required: list[str] = Field(description="Those of both that may not be left out.")
     defaults: dict[str, str] = Field(description="What a field is that was left out.")
+    fields: list[FieldRow] = Field(description="The same for a form, in its order: what must be said first.")
 
 
 class ProviderRow(BaseModel):
@@ -41,6 +56,8 @@ class ProviderRow(BaseModel):
     in_process: bool = Field(description="Answered by the gateway itself; nothing leaves the machine.")
     checked: datetime.date = Field(description="When this row was last held against its source.")
     source: str
+    documentation_url: str | None = Field(description="Of the provider's API; null: there is none.")
+    keys_url: str | None = Field(description="Where a person gets a credential; null: there is no such place.")
 
 
 class Providers(BaseModel):
@@ -75,10 +92,44 @@ def _row(provider: Provider) -> ProviderRow:
                 config_fields=list(mode.config_fields),
                 required=[name for name in (*mode.secret_fields, *mode.config_fields) if name in provider.required(mode)],
                 defaults=mode.defaults,
+                fields=_fields(provider, mode),
             )
             for mode in provider.auth_modes
         ],
         in_process=provider.in_process,
         checked=provider.checked,
         source=provider.source,
+        documentation_url=None if provider.in_process else provider.source,
+        keys_url=provider.keys,
     )
+
+
+def _fields(provider: Provider, mode: AuthMode) -> list[FieldRow]:
+    required = provider.required(mode)
+    rows = [
+        FieldRow(
+            name=name,
+            label=WORDS[name].label,
+            secret=name in mode.secret_fields,
+            kind="url" if name in ADDRESSES else "text",
+            required=name in required,
+            default=mode.defaults.get(name),
+            placeholder=placeholder(provider, mode, name),
+            help=WORDS[name].help,
+        )
+        for name in (*mode.config_fields, *mode.secret_fields)
+    ]
+    if "api_base" in mode.config_fields and not provider.allow_private:
+        rows.append(
+            FieldRow(
+                name="allow_private",
+                label=PRIVATE.label,
+                secret=False,
+                kind="boolean",
+                required=False,
+                default=None,
+                placeholder="",
+                help=PRIVATE.help,
+            )
+        )
+    return sorted(rows, key=lambda row: not row.required)

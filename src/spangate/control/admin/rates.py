@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from ...prices import PICO, usd
 from ...prices.book import Class, Price, Rate, Rates, Tier
 from ...store.faults import Invalid
+from ..moments import EPOCH
 
 LARGEST = 1000 * PICO  # a unit
 DOLLARS = re.compile(r"\d{1,10}(\.\d{1,18})?")
-EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 Usd = Annotated[str, Field(description="USD, such as `1.25`: for a million tokens, or for each call where the class is `request`.")]
 
@@ -94,7 +94,7 @@ def parsed(given: Mapping[Class, RateRow | str]) -> Rates:
         try:
             rates[name] = Rate(_pico(name, row.usd), tuple(Tier(tier.above, _pico(name, tier.usd)) for tier in row.tiers))
         except ValueError as error:
-            raise Invalid(f"Invalid rates for {name}: {error}.") from None
+            raise Invalid(f"Invalid rate for {name}: {error}.", field=f"rates.{name}") from None
     return rates
 
 
@@ -114,14 +114,14 @@ def ms(moment: datetime.datetime | None) -> int | None:
 
 
 def _pico(name: Class, text: str) -> int:
-    """Picodollars a unit."""
+    """Picodollars a unit. Raises ValueError in words."""
     if not DOLLARS.fullmatch(text):
-        raise Invalid(f"Invalid rate for {name}: '{text[:40]}' is no price; it is in USD, as a decimal such as \"1.25\".")
+        raise ValueError(f"'{text[:40]}' is no price; it is in USD, as a decimal such as \"1.25\"")
     pico = Decimal(text) * PICO / _units(name)
     if pico != int(pico):
-        raise Invalid(f"Invalid rate for {name}: {text} has more decimal places than can be kept exactly.")
+        raise ValueError(f"{text} has more decimal places than can be kept exactly")
     if pico > LARGEST:
-        raise Invalid(f"Invalid rate for {name}: {text} is more than {shown(name, LARGEST)} USD.")
+        raise ValueError(f"{text} is more than {shown(name, LARGEST)} USD")
     return int(pico)
 
 

@@ -16,6 +16,7 @@ from ...store.retention import Kind
 from .. import retention
 from ..desk import Desk
 from ..policy import Policy, allows, unlimited
+from .rates import moment
 from .status import Progress
 
 Days = Annotated[int | None, Field(ge=1, le=store.LONGEST)]
@@ -123,7 +124,7 @@ def mount(app: FastAPI, desk: Desk, progress: Progress) -> None:
                 content=swept.content,
                 traces=swept.trace,
                 calls=swept.ledger,
-                at=_moment(swept.at),
+                at=moment(swept.at),
                 under_way=swept.under_way,
                 fault=swept.fault,
             ),
@@ -183,7 +184,3 @@ def _criteria(wanted: Wanted) -> Criteria:
         experiment_ids=None if number is None else (int(number),),
         before_ms=wanted.before_ms,
     )
-
-
-def _moment(ms: int | None) -> datetime.datetime | None:
-    return None if ms is None else datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC)

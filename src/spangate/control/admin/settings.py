@@ -47,6 +47,10 @@ class Settings(BaseModel):
     retention: Periods | None = Field(
         default=None, description="For how long what is kept of this endpoint's calls. null here and in it: the server's periods."
     )
+    content: Literal["full", "metadata"] | None = Field(
+        default=None,
+        description="metadata: traces have spans, tokens and cost, and nothing of what was said is written down anywhere. null: full.",
+    )
 
 
 def mount(app: FastAPI, desk: Desk) -> None:
@@ -57,25 +61,27 @@ def mount(app: FastAPI, desk: Desk) -> None:
         with desk.read() as connection:
             if not caller_of(request).may_read(endpoints.get(connection, name=name).endpoint_id):
                 raise NotFound(f"GatewayEndpoint not found (name='{name}')")
-            return _shown(store.get(connection, name))
+            return shown(store.get(connection, name))
 
     @app.patch(PATH, tags=["endpoints"], response_model=Settings)
     @allows(Policy.admin)
-    def change_settings(name: str, changes: Settings, request: Request) -> Settings:  # pyright: ignore[reportUnusedFunction]
+    def change_settings(name: str, wanted: Settings, request: Request) -> Settings:  # pyright: ignore[reportUnusedFunction]
         """Changes what is named and leaves the rest; in force in every worker within a second."""
         with desk.write() as connection:
-            changed = store.update(connection, name, _changes(changes), by=request.state.caller.name, now=desk.now())
-        return _shown(changed)
+            changed = store.update(connection, name, changes(wanted), by=request.state.caller.name, now=desk.now())
+        return shown(changed)
 
 
-def _changes(changes: Settings) -> dict[str, Any]:
-    named: dict[str, Any] = {field: getattr(changes, field) for field in changes.model_fields_set}
-    if changes.proxy is not None:
-        named["proxy"] = ProxyRules(methods=tuple(changes.proxy.methods), paths=tuple(changes.proxy.paths))
-    if changes.retention is not None:
-        named["retention"] = Retention(**changes.retention.model_dump())
+def changes(wanted: Settings, *, whole: bool = False) -> dict[str, Any]:
+    """In the store's types; `whole`: also what is not named, which is then taken away."""
+    fields = Settings.model_fields if whole else wanted.model_fields_set
+    named: dict[str, Any] = {field: getattr(wanted, field) for field in fields}
+    if wanted.proxy is not None:
+        named["proxy"] = ProxyRules(methods=tuple(wanted.proxy.methods), paths=tuple(wanted.proxy.paths))
+    if wanted.retention is not None:
+        named["retention"] = Retention(**wanted.retention.model_dump())
     return named
 
 
-def _shown(settings: EndpointSettings) -> Settings:
+def shown(settings: EndpointSettings) -> Settings:
     return Settings.model_validate(msgspec.to_builtins(settings))

@@ -17,6 +17,13 @@ from ..policy import Policy, allows, unlimited
 from ..pricing import Pricing
 from ..retention import Swept
 
+# Chores without which something else is not so any more, and what.
+NEEDED = {
+    "account": "Calls of an older version are not added up",
+    "calibrate": "Estimates of tokens are not corrected by what providers report",
+    "note": "When keys were last used is not noted",
+    "sweep": "What has outlived its period is not deleted",
+}
 SILENT = 5.0  # s; it is asked each second
 STALE = 30.0  # s that journals may wait before that is worth a word
 
@@ -112,7 +119,7 @@ class Progress(Protocol):
         ...
 
     def chores(self) -> Mapping[str, Health]:
-        """By name: `database`, `drain`, `publish`."""
+        """By name: `database`, `drain`, `publish`, and those of NEEDED."""
         ...
 
 
@@ -140,6 +147,7 @@ def state(desk: Desk, progress: Progress) -> Gateway:
     snapshots = SnapshotState(published=progress.published(), current=progress.current(), fault=chores["publish"].fault)
     prices = progress.prices()
     degraded = list(_words(database, drain, snapshots, prices))
+    degraded += [f"{what}: {fault}" for name, what in NEEDED.items() if (fault := chores[name].fault) is not None]
     return Gateway(
         version=__version__,
         ok=not degraded,

@@ -3,9 +3,11 @@
 import csv
 import datetime
 import io
+import operator
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
+import msgspec
 from fastapi import FastAPI, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
@@ -99,7 +101,6 @@ class Usage(BaseModel):
     rows: list[Row] = Field(description="By period; then in the order asked for, of the whole range.")
 
 
-_COUNTS = ("calls", "errors", "attempts", *store.TOKENS)
 _DOUBTS = ("unpriced_attempts", "unpriced_tokens", "unpriced_share", "estimated_attempts", "estimated_tokens", "estimated_share")
 _TIMES = tuple(Times.model_fields)
 
@@ -158,7 +159,7 @@ def mount(app: FastAPI, desk: Desk) -> None:
             name = f"usage-{_local(found.since, local):%Y%m%dT%H%M}-{_local(found.until, local):%Y%m%dT%H%M}.csv"
             headers = {"content-disposition": f'attachment; filename="{name}"'}
             return Response(_csv(question, found), media_type=CSV, headers=headers)
-        return Response(_shown(question, found).model_dump_json(), media_type="application/json")
+        return Response(msgspec.json.encode(_shown(question, found)), media_type="application/json")
 
 
 def _range(since: str, until: str, last: str, zone: datetime.tzinfo, now: int) -> tuple[int, int]:
@@ -178,68 +179,76 @@ def _local(ms: int, zone: datetime.tzinfo) -> datetime.datetime:
 
 
 # ---------------------------------------------------------------- JSON
+# There may be thousands of rows, and a pydantic model of each takes longer than to read them: rows are structs of the same fields.
+
+_Row = msgspec.defstruct("_Row", list(Row.model_fields))
+_Measures = msgspec.defstruct("_Measures", list(Measures.model_fields), gc=False)
+_Times = msgspec.defstruct("_Times", list(_TIMES), gc=False)
+_counts = operator.attrgetter(*store.COUNTS)
 
 
-def _shown(question: store.Question, found: store.Usage) -> Usage:
-    past = found.previous
-    return Usage(
-        since=_local(found.since, question.zone),
-        until=_local(found.until, question.zone),
-        zone=str(question.zone),
-        step=question.step,
-        group_by=list(question.groups),
-        previous=None if past is None else Period(since=_local(past[0], question.zone), until=_local(past[1], question.zone)),
-        total=_row((), found.total, question.zone),
-        rows=[_row(question.groups, row, question.zone) for row in found.rows],
+def _shown(question: store.Question, found: store.Usage) -> dict[str, Any]:
+    past, zone = found.previous, question.zone
+    moments = _Moments(zone)
+    return {
+        "since": moments[found.since],
+        "until": moments[found.until],
+        "zone": str(zone),
+        "step": question.step,
+        "group_by": question.groups,
+        "previous": None if past is None else {"since": moments[past[0]], "until": moments[past[1]]},
+        "total": _row((), found.total, moments),
+        "rows": [_row(question.groups, row, moments) for row in found.rows],
+    }
+
+
+class _Moments(dict[int, datetime.datetime]):
+    """By ms. Groups share their periods' ends."""
+
+    def __init__(self, zone: datetime.tzinfo) -> None:
+        self._zone = zone
+
+    def __missing__(self, ms: int) -> datetime.datetime:
+        self[ms] = local = _local(ms, self._zone)
+        return local
+
+
+def _row(groups: tuple[str, ...], row: store.Row, moments: _Moments) -> msgspec.Struct:
+    before, group = row.previous, row.group
+    return _Row(
+        moments[row.since],
+        moments[row.until],
+        {} if group is None else dict(zip(groups, group, strict=True)),
+        group is None,
+        _measures(row.measures),
+        None if before is None else _measures(before),
+        None if before is None else _change(before, row.measures),
     )
 
 
-def _row(groups: tuple[str, ...], row: store.Row, zone: datetime.tzinfo) -> Row:
-    return Row(
-        since=_local(row.since, zone),
-        until=_local(row.until, zone),
-        group={} if row.group is None else dict(zip(groups, row.group, strict=True)),
-        other=row.group is None,
-        measures=_measures(row.measures),
-        previous=None if row.previous is None else _measures(row.previous),
-        change=None if row.previous is None else _change(row.previous, row.measures),
+def _measures(of: store.Measures) -> msgspec.Struct:
+    return _Measures(
+        *_counts(of),
+        None if of.cost_pico is None else usd(of.cost_pico),
+        of.unpriced_attempts,
+        of.unpriced_tokens,
+        of.unpriced_share,
+        of.estimated_attempts,
+        of.estimated_tokens,
+        of.estimated_share,
+        of.unknown_attempts,
+        _times(of.latency),
+        _times(of.first_token),
     )
 
 
-def _measures(of: store.Measures) -> Measures:
-    return Measures(
-        calls=of.calls,
-        errors=of.errors,
-        attempts=of.attempts,
-        **of.tokens,
-        cost=None if of.cost_pico is None else usd(of.cost_pico),
-        unpriced_attempts=of.unpriced_attempts,
-        unpriced_tokens=of.unpriced_tokens,
-        unpriced_share=of.unpriced_share,
-        estimated_attempts=of.estimated_attempts,
-        estimated_tokens=of.estimated_tokens,
-        estimated_share=of.estimated_share,
-        unknown_attempts=of.unknown_attempts,
-        latency=_times(of.latency),
-        first_token=_times(of.first_token),
-    )
+def _times(of: store.Times | None) -> msgspec.Struct | None:
+    return None if of is None else _Times(of.calls, round(of.mean, 1), round(of.p50, 1), round(of.p95, 1), round(of.p99, 1))
 
 
-def _times(of: store.Times | None) -> Times | None:
-    if of is None:
-        return None
-    return Times(calls=of.calls, mean=round(of.mean, 1), p50=round(of.p50, 1), p95=round(of.p95, 1), p99=round(of.p99, 1))
-
-
-def _change(before: store.Measures, after: store.Measures) -> Change:
-    return Change(
-        calls=_grown(before.calls, after.calls),
-        errors=_grown(before.errors, after.errors),
-        attempts=_grown(before.attempts, after.attempts),
-        input_tokens=_grown(before.tokens["input_tokens"], after.tokens["input_tokens"]),
-        output_tokens=_grown(before.tokens["output_tokens"], after.tokens["output_tokens"]),
-        cost=_grown(before.cost_pico, after.cost_pico),
-    )
+def _change(before: store.Measures, after: store.Measures) -> dict[str, float | None]:
+    grown = {name: _grown(getattr(before, name), getattr(after, name)) for name in Change.model_fields if name != "cost"}
+    return grown | {"cost": _grown(before.cost_pico, after.cost_pico)}
 
 
 def _grown(before: int | None, after: int | None) -> float | None:
@@ -259,7 +268,7 @@ def _csv(question: store.Question, found: store.Usage) -> str:
     """RFC 4180. There is no row of totals: a column adds up to them."""
     sheet = io.StringIO()
     writer = csv.writer(sheet)
-    columns = [*_COUNTS, "cost", *_DOUBTS, "unknown_attempts"]
+    columns = [*store.COUNTS, "cost", *_DOUBTS, "unknown_attempts"]
     if question.percentiles:
         columns += [f"{name}_{part}_ms" for name in ("latency", "first_token") for part in _TIMES if part != "calls"]
     earlier = [f"previous_{name}" for name in columns] if question.compare else []
@@ -275,7 +284,7 @@ def _csv(question: store.Question, found: store.Usage) -> str:
 
 def _cells(of: store.Measures, *, percentiles: bool) -> Iterator[Any]:
     """None is written as an empty cell: unknown is not zero."""
-    yield from (of.calls, of.errors, of.attempts, *of.tokens.values())
+    yield from _counts(of)
     yield None if of.cost_pico is None else usd(of.cost_pico)
     yield from (getattr(of, name) for name in _DOUBTS)
     yield of.unknown_attempts

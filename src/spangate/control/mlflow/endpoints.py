@@ -109,13 +109,13 @@ def detach(desk: Desk, ask: DetachModel) -> Nothing:
 
 def set_tag(desk: Desk, ask: SetEndpointTag) -> Nothing:
     with desk.write() as connection:
-        store.set_tag(connection, ask.endpoint_id, ask.key, ask.value or "")
+        store.set_tag(connection, ask.endpoint_id, ask.key, ask.value or "", now=desk.now())
     return Nothing()
 
 
 def delete_tag(desk: Desk, ask: DeleteEndpointTag) -> Nothing:
     with desk.write() as connection:
-        store.delete_tag(connection, ask.endpoint_id, ask.key)
+        store.delete_tag(connection, ask.endpoint_id, ask.key, now=desk.now())
     return Nothing()
 
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from ...providers import canonical, catalog
-from ...store import endpoints
+from ...providers import canonical
 from ...store import models as store
-from ...store.faults import Invalid, NotFound
+from ...store.faults import NotFound
+from ..credentials import known
 from ..desk import Desk
 from ..policy import Policy
 from .messages import CreateModel, DeleteModel, GetModel, ListModels, ModelInfo, ModelReply, ModelsReply, Nothing, UpdateModel
@@ -20,7 +20,7 @@ def create(desk: Desk, ask: CreateModel) -> ModelReply:
             connection,
             name=ask.name,
             secret_id=ask.secret_id or None,
-            provider=_known(ask.provider),
+            provider=known(ask.provider),
             model_name=ask.model_name,
             by=ask.created_by or desk.by,
             now=desk.now(),
@@ -51,7 +51,7 @@ def update(desk: Desk, ask: UpdateModel) -> ModelReply:
             name=ask.name,
             secret_id=ask.secret_id,
             model_name=ask.model_name,
-            provider=None if ask.provider is None else _known(ask.provider),
+            provider=None if ask.provider is None else known(ask.provider),
             by=ask.updated_by or desk.by,
             now=desk.now(),
         )
@@ -83,15 +83,8 @@ def _readable(desk: Desk, connection: Connection, models: Sequence[store.ModelDe
     """Those that stand behind an endpoint which the key may read of."""
     if desk.caller.endpoints is None:
         return models
-    named = [endpoint for endpoint in endpoints.list_(connection) if desk.caller.may_read(endpoint.endpoint_id)]
-    used = {mapping.model_definition_id for endpoint in named for mapping in endpoint.mappings}
+    used = store.behind(connection, desk.caller.endpoints)
     return [model for model in models if model.model_definition_id in used]
-
-
-def _known(provider: str) -> str:
-    if canonical(provider) not in catalog():
-        raise Invalid(f"Provider '{provider}' is not one that this version can call. Those are: {', '.join(sorted(catalog()))}.")
-    return canonical(provider)
 
 
 BASE = "/3.0/mlflow/gateway/model-definitions"

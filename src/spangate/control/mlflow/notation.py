@@ -122,8 +122,8 @@ def render(reply: msgspec.Struct) -> bytes:
     return msgspec.json.encode(reply)
 
 
-def render_error(code: str, message: str) -> bytes:
-    return msgspec.json.encode({"error_code": code, "message": message})
+def render_error(code: str, message: str, **more: object) -> bytes:
+    return msgspec.json.encode({"error_code": code, "message": message, **more})
 
 
 def instant(ms: int) -> str:

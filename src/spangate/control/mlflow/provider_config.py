@@ -3,30 +3,10 @@
 from ...providers import AuthMode, Provider, canonical, catalog
 from ...store.faults import Invalid
 from ..desk import Desk
+from ..fields import WORDS
 from ..policy import Policy
 from .messages import AuthModeInfo, FieldInfo, GetProviderConfig, ListProviders, ProviderConfigReply, ProvidersReply
 from .operations import Operation
-
-# What a field is to a person. One that is missing here is known by its name alone.
-WORDS = {
-    "api_key": "API key",
-    "api_base": "Base URL",
-    "api_version": "Dated API version, such as 2024-10-21; without one the v1 API is called",
-    "authority_host": "Microsoft Entra ID's address",
-    "azure_ad_token": "Microsoft Entra ID token",
-    "client_id": "Client ID of the service principal",
-    "client_secret": "Client secret of the service principal",
-    "http_referer": "Address of the application, for OpenRouter's rankings",
-    "organization": "Organization ID",
-    "portkey_config": "Config ID, or a config as JSON",
-    "portkey_provider": "Provider to route to: a slug such as @openai-prod or openai",
-    "portkey_virtual_key": "Virtual key",
-    "project": "Project ID",
-    "provider_api_key": "API key of the provider behind Portkey",
-    "scope": "Scope of the token",
-    "tenant_id": "Tenant ID",
-    "x_title": "Name of the application, for OpenRouter's rankings",
-}
 
 
 def list_(desk: Desk, ask: ListProviders) -> ProvidersReply:
@@ -57,7 +37,7 @@ def _field(provider: Provider, mode: AuthMode, name: str) -> FieldInfo:
     return FieldInfo(
         name=name,
         type="string",
-        description=WORDS.get(name, name),
+        description=WORDS[name].together,
         required=name in provider.required(mode),
         default=mode.defaults.get(name),
     )

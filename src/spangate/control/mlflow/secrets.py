@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from ...providers import canonical, catalog
 from ...store import secrets as store
 from ...store.faults import Invalid
-from .. import credentials, upstreams
+from .. import credentials
 from ..desk import Desk
 from ..policy import Policy
 from .messages import CreateSecret, DeleteSecret, GetSecret, ListSecrets, Nothing, SecretInfo, SecretReply, SecretsReply, UpdateSecret
@@ -81,10 +81,9 @@ def info(secret: store.Secret) -> SecretInfo:
 
 
 def _checked(desk: Desk, provider: str | None, values: Mapping[str, str], auth_config: Mapping[str, str]) -> dict[str, str]:
-    fault = upstreams.fault(auth_config, allow_private=desk.allow_private)
-    fault = fault or credentials.fault(catalog().get(provider or ""), sealed=values, open=auth_config)
-    if fault:
-        raise Invalid(fault)
+    row = catalog().get(provider or "")
+    for fault in credentials.faults(row, sealed=values, open=auth_config, allow_private=desk.allow_private):
+        raise Invalid(fault.message)
     return dict(auth_config)
 
 

@@ -150,10 +150,10 @@ def test_in_a_change_absent_is_not_null(gateway: Any, http: httpx.Client) -> Non
         ({"name": "admin"}, "'admin'"),
     ],
 )
-def test_a_slip_is_a_clear_400_and_no_key(http: httpx.Client, said: dict[str, Any], words: str) -> None:
-    refused = http.post(PATH, json=said)
+def test_a_slip_is_a_clear_400_and_no_key(bare: httpx.Client, said: dict[str, Any], words: str) -> None:
+    refused = bare.post(PATH, json=said)
     assert (refused.status_code, words in refused.json()["message"]) == (400, True), refused.text
-    assert http.get(PATH).json() == {"keys": []}
+    assert bare.get(PATH).json() == {"keys": []}
 
 
 def test_a_key_that_is_not_there(http: httpx.Client) -> None:

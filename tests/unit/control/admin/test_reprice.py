@@ -154,6 +154,6 @@ def test_only_the_range_is_priced_anew_in_the_time_zone_that_is_said(kept: Any, 
         ({}, "since"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_in_words(http: httpx.Client, asked: dict[str, Any], words: str) -> None:
-    answer = http.post(PATH, json=asked)
+def test_what_cannot_be_asked_is_refused_in_words(bare: httpx.Client, asked: dict[str, Any], words: str) -> None:
+    answer = bare.post(PATH, json=asked)
     assert (answer.status_code, words in answer.json()["message"]) == (400, True), answer.text

@@ -53,8 +53,8 @@ def test_what_waits_in_a_journal_is_drained_when_it_is_asked_for(gateway: Gatewa
 
 
 @pytest.mark.parametrize("response_id", ["resp_2", "x" * 300, "%00", "gr%C3%B6%C3%9Fe"])
-def test_what_nobody_made_is_not_there(http: httpx.Client, response_id: str) -> None:
-    told = http.get(f"/api/v1/responses/{response_id}")
+def test_what_nobody_made_is_not_there(bare: httpx.Client, response_id: str) -> None:
+    told = bare.get(f"/api/v1/responses/{response_id}")
     assert (told.status_code, told.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
 
 

@@ -83,11 +83,11 @@ def test_an_endpoint_has_periods_of_its_own(http: httpx.Client) -> None:
         ({"ledger_days": 4}, "no trace outlives its ledger"),
     ],
 )
-def test_what_cannot_be_meant_is_a_clear_400(http: httpx.Client, body: Any, word: str) -> None:
-    refused = http.patch(PATH, json=body)
+def test_what_cannot_be_meant_is_a_clear_400(bare: httpx.Client, body: Any, word: str) -> None:
+    refused = bare.patch(PATH, json=body)
     assert (refused.status_code, refused.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
     assert word in refused.json()["message"]
-    assert http.get(PATH).json().items() >= FOREVER.items()
+    assert bare.get(PATH).json().items() >= FOREVER.items()
 
 
 def test_what_has_outlived_its_period_goes_by_itself(gateway: Any, http: httpx.Client) -> None:

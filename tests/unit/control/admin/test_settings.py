@@ -6,7 +6,9 @@ import pytest
 
 from spangate.exchange import EndpointSettings, ProxyRules, Snapshot
 
-NONE = dict.fromkeys(("connect_timeout", "first_byte_timeout", "idle_timeout", "total_timeout", "client_gone", "proxy", "retention"))
+NONE = dict.fromkeys(
+    ("connect_timeout", "first_byte_timeout", "idle_timeout", "total_timeout", "client_gone", "proxy", "retention", "content")
+)
 PATH = "/api/v1/endpoints/chat/settings"
 
 
@@ -28,11 +30,11 @@ def published(gateway: Any) -> EndpointSettings:
 @pytest.mark.usefixtures("endpoint")
 def test_a_change_is_where_the_workers_look_when_it_is_answered(gateway: Any, http: httpx.Client) -> None:
     assert http.get(PATH).json() == NONE
-    said = {"connect_timeout": 2, "client_gone": "drain", "proxy": {"methods": ["POST"], "paths": ["/files/*"]}}
+    said = {"connect_timeout": 2, "client_gone": "drain", "content": "metadata", "proxy": {"methods": ["POST"], "paths": ["/files/*"]}}
     changed = http.patch(PATH, json=said)
     assert (changed.status_code, changed.json()) == (200, NONE | said)
     assert published(gateway) == EndpointSettings(
-        connect_timeout=2.0, client_gone="drain", proxy=ProxyRules(methods=("POST",), paths=("/files/*",))
+        connect_timeout=2.0, client_gone="drain", content="metadata", proxy=ProxyRules(methods=("POST",), paths=("/files/*",))
     )
 
 
@@ -60,6 +62,7 @@ def test_mlflow_sees_who_changed_the_endpoint_and_nothing_else(http: httpx.Clien
         ({"idle_timeout": "soon"}, "idle_timeout"),
         ({"total_timeout": 86_401}, "total_timeout"),
         ({"client_gone": "wait"}, "client_gone"),
+        ({"content": "some"}, "content"),
         ({"idle_time": 5}, "idle_time"),
         ({"proxy": {"methods": ["post"], "paths": ["/a"]}}, "proxy.methods"),
         ({"proxy": {"methods": ["POST"], "paths": ["/a/../b"]}}, "proxy path"),

@@ -68,8 +68,8 @@ def test_at_each_of_its_paths(http: httpx.Client, client: MlflowClient, experime
         ({"experiment_id": "1", "request_ids": ["tr-1"] * 501}, "request_ids"),
     ],
 )
-def test_what_cannot_be_meant_is_a_clear_400(http: httpx.Client, body: dict[str, Any], word: str) -> None:
-    refused = http.post(PATHS[0], json=body)
+def test_what_cannot_be_meant_is_a_clear_400(bare: httpx.Client, body: dict[str, Any], word: str) -> None:
+    refused = bare.post(PATHS[0], json=body)
     assert (refused.status_code, refused.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
     assert word in refused.json()["message"]
 

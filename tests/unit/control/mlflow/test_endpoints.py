@@ -326,13 +326,13 @@ def test_a_wrong_message_is_a_clear_400(http: httpx.Client, model: Model, change
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"a"', b"\xff\xfe", b'{"name": "a"} x', b"[" * 100_000])
-def test_a_body_that_is_no_message_is_a_400(http: httpx.Client, body: bytes) -> None:
-    refused = http.post(f"{GATEWAY}/endpoints/create", content=body)
+def test_a_body_that_is_no_message_is_a_400(bare: httpx.Client, body: bytes) -> None:
+    refused = bare.post(f"{GATEWAY}/endpoints/create", content=body)
     assert (refused.status_code, refused.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
 
 
-def test_a_body_that_is_too_large_is_a_413(http: httpx.Client) -> None:
-    assert http.post(f"{GATEWAY}/endpoints/create", content=b" " * ((1 << 20) + 1)).status_code == 413
+def test_a_body_that_is_too_large_is_a_413(bare: httpx.Client) -> None:
+    assert bare.post(f"{GATEWAY}/endpoints/create", content=b" " * ((1 << 20) + 1)).status_code == 413
 
 
 def test_exactly_one_of_id_and_name(http: httpx.Client) -> None:

@@ -92,16 +92,16 @@ def test_search_by_query_string_and_with_int64_as_text(http: httpx.Client) -> No
         {"page_token": "bogus"},
     ],
 )
-def test_a_wrong_search_is_a_clear_400(http: httpx.Client, body: dict[str, Any]) -> None:
-    refused = http.post(f"{EXPERIMENTS}/search", json=body)
+def test_a_wrong_search_is_a_clear_400(bare: httpx.Client, body: dict[str, Any]) -> None:
+    refused = bare.post(f"{EXPERIMENTS}/search", json=body)
     assert (refused.status_code, refused.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
     assert refused.json()["message"]
 
 
 @pytest.mark.parametrize("experiment_id", ["999", "abc", "-1", "9" * 40])
-def test_what_is_not_there(http: httpx.Client, experiment_id: str) -> None:
-    missing = http.get(f"{EXPERIMENTS}/get", params={"experiment_id": experiment_id})
+def test_what_is_not_there(bare: httpx.Client, experiment_id: str) -> None:
+    missing = bare.get(f"{EXPERIMENTS}/get", params={"experiment_id": experiment_id})
     assert (missing.status_code, missing.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
     for operation in ("delete", "restore", "update", "set-experiment-tag"):
         body = {"experiment_id": experiment_id, "new_name": "a", "key": "k", "value": "v"}
-        assert http.post(f"{EXPERIMENTS}/{operation}", json=body).status_code == 404
+        assert bare.post(f"{EXPERIMENTS}/{operation}", json=body).status_code == 404

@@ -103,8 +103,8 @@ def test_a_destination_that_is_not_public_is_refused(store: RestStore, api_base:
         ({"secret_name": "a", "provider": "openai", "auth_config": {"api_bse": "https://8.8.8.8/v1"}}, "'api_bse' is not a field"),
     ],
 )
-def test_a_wrong_message_is_a_clear_400(http: httpx.Client, body: dict[str, Any], words: str) -> None:
-    refused = http.post(f"{GATEWAY}/secrets/create", json=body)
+def test_a_wrong_message_is_a_clear_400(bare: httpx.Client, body: dict[str, Any], words: str) -> None:
+    refused = bare.post(f"{GATEWAY}/secrets/create", json=body)
     assert (refused.status_code, refused.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
     assert words in refused.json()["message"]
 

@@ -291,13 +291,13 @@ def test_what_is_not_there(http: httpx.Client) -> None:
         ),
     ],
 )
-def test_a_wrong_search_is_a_clear_400(http: httpx.Client, body: dict[str, Any]) -> None:
-    refused = http.post(f"{TRACES}/search", json=body)
+def test_a_wrong_search_is_a_clear_400(bare: httpx.Client, body: dict[str, Any]) -> None:
+    refused = bare.post(f"{TRACES}/search", json=body)
     assert (refused.status_code, refused.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
     assert refused.json()["message"]
 
 
 @pytest.mark.parametrize("experiment_id", ["", "abc", "-1", "9" * 40])
-def test_an_experiment_that_cannot_be_has_no_traces(http: httpx.Client, experiment_id: str) -> None:
+def test_an_experiment_that_cannot_be_has_no_traces(bare: httpx.Client, experiment_id: str) -> None:
     body = {"locations": [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment_id}}]}
-    assert http.post(f"{TRACES}/search", json=body).json() == {}
+    assert bare.post(f"{TRACES}/search", json=body).json() == {}
