@@ -1,0 +1,2 @@
+/** What every Vitest file stands on. */
+import "./i18n";
