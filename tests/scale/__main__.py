@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,4 +12,6 @@ if __name__ == "__main__":
     os.environ.setdefault("SCALE_RUNS", "9")
     os.environ.setdefault("SCALE_LOAD", "4000")
     os.environ.setdefault("SCALE_WINDOWS", "3")
-    sys.exit(pytest.main(["tests/scale", "-v", "-s", "-p", "no:randomly", "-o", "timeout=3600", *sys.argv[1:]]))
+    given = sys.argv[1:]
+    where = [] if any(Path(argument.partition("::")[0]).exists() for argument in given) else ["tests/scale"]
+    sys.exit(pytest.main([*where, "-v", "-s", "-p", "no:randomly", "-o", "timeout=3600", *given]))

@@ -4,6 +4,7 @@ They are kept in .scale/ and on the server, by what they were made of: the table
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
@@ -26,17 +27,18 @@ FILE = "spangate.db"
 
 
 @contextlib.contextmanager
-def copied(kind: str, calls: int, days: int, data_dir: Path) -> Iterator[str | None]:
-    """Makes `data_dir` with the keys that fit; yields the URL for --db, None for SQLite."""
+def copied(kind: str, calls: int, days: int, data_dir: Path, until: str = "") -> Iterator[str | None]:
+    """Makes `data_dir` with the keys that fit; yields the URL for --db, None for SQLite. With another `until`, the history is made anew."""
     tables = (ddl.DIRECTORY / f"{kind}.sql").read_bytes()
-    made_of = hashlib.sha256(b"%s %d %d %d" % (tables, seed.VERSION, calls, days)).hexdigest()[:12]
+    made_of = hashlib.sha256(b"%s %d %d %d%s" % (tables, seed.VERSION, calls, days, until.encode())).hexdigest()[:12]
     folder = CACHE / f"{kind}-{calls}-{made_of}"
     if kind == "sqlite":
-        if not folder.exists():
-            _forget(kind, calls)
-            with _making(folder) as new:
-                _seed(new, calls, days)
-        shutil.copytree(folder, data_dir)
+        with _alone(kind):
+            if not folder.exists():
+                _forget(kind, calls)
+                with _making(folder) as new:
+                    _seed(new, calls, days)
+            shutil.copytree(folder, data_dir)
         yield None
         (data_dir / FILE).unlink()
         return
@@ -50,21 +52,22 @@ def copied(kind: str, calls: int, days: int, data_dir: Path) -> Iterator[str | N
     server = POSTGRES.rpartition("/")[0]
     template, name = _template(folder), f"spangate_scale_{uuid.uuid4().hex[:12]}"
     with admin:
-        known = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", (template,)).fetchone()
-        if known is None or not folder.exists():
-            for old in (folder, *_forget(kind, calls)):
-                shutil.rmtree(old, ignore_errors=True)
-                _run(admin, f'DROP DATABASE IF EXISTS "{_template(old)}" WITH (FORCE)')
-            making = f"{name}_making"
-            _run(admin, f'CREATE DATABASE "{making}"')
-            try:
-                with _making(folder) as new:
-                    _seed(new, calls, days, f"{server}/{making}")
-                    with psycopg.connect(f"{server}/{making}", autocommit=True) as own:
-                        own.execute("VACUUM ANALYZE")  # as the server does by itself after a while
-                    _run(admin, f'ALTER DATABASE "{making}" RENAME TO "{template}"')
-            finally:
-                _run(admin, f'DROP DATABASE IF EXISTS "{making}" WITH (FORCE)')
+        with _alone(kind):
+            known = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", (template,)).fetchone()
+            if known is None or not folder.exists():
+                for old in (folder, *_forget(kind, calls)):
+                    shutil.rmtree(old, ignore_errors=True)
+                    _run(admin, f'DROP DATABASE IF EXISTS "{_template(old)}" WITH (FORCE)')
+                making = f"{name}_making"
+                _run(admin, f'CREATE DATABASE "{making}"')
+                try:
+                    with _making(folder) as new:
+                        _seed(new, calls, days, f"{server}/{making}")
+                        with psycopg.connect(f"{server}/{making}", autocommit=True) as own:
+                            own.execute("VACUUM ANALYZE")  # as the server does by itself after a while
+                        _run(admin, f'ALTER DATABASE "{making}" RENAME TO "{template}"')
+                finally:
+                    _run(admin, f'DROP DATABASE IF EXISTS "{making}" WITH (FORCE)')
         _run(admin, f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
         try:
             shutil.copytree(folder, data_dir)
@@ -72,6 +75,15 @@ def copied(kind: str, calls: int, days: int, data_dir: Path) -> Iterator[str | N
         finally:
             _run(admin, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
     admin.close()
+
+
+@contextlib.contextmanager
+def _alone(kind: str) -> Iterator[None]:
+    """One process of this checkout at a time: others find what it made."""
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / f".{kind}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _template(folder: Path) -> str:
@@ -82,7 +94,7 @@ def _forget(kind: str, calls: int) -> list[Path]:
     """Folders of this size and of what was made otherwise: they are gone then."""
     old = list(CACHE.glob(f"{kind}-{calls}-*"))
     for folder in old:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)  # another run may be at it too
     return old
 
 

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,26 +12,39 @@ from tests.e2e.gateway import MLFLOW, MLFLOW2, Gateway
 from .size import CALLS, LIMITS, RUNS
 
 USAGE, PAGE, SEARCH = 300, 200, 500  # ms
-LINE = "{:<12}{:<46}{:>8.1f}{:>8.1f}{:>8}"
+LINE = "{:<12}{:<58}{:>8.1f}{:>8.1f}{:>8.1f}{:>8}"
+HEAD = f"\n{'':<70}{'min':>8}{'median':>8}{'max':>8}{'bar':>8}"
 
 
-@pytest.fixture(scope="module")
-def measure(full: Gateway) -> Callable[..., Any]:
-    """Asks `RUNS` times after once to warm up, prints the median and the longest in ms, and returns the answer."""
-    where = "sqlite" if full.db is None else "postgresql"
+class Measure:
+    """Asks `RUNS` times after once to warm up, prints the quickest, the median and the longest in ms, and returns the answer.
 
-    def measured(name: str, limit: int, ask: Callable[[], Any]) -> Any:
+    What is too slow is told at the end, so that one question hides no other.
+    """
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.slow: list[str] = []
+
+    def __call__(self, name: str, limit: int, ask: Callable[[], Any]) -> Any:
         answer, took = ask(), list[float]()
         for _ in range(RUNS):
             began = time.perf_counter()
             ask()
             took.append((time.perf_counter() - began) * 1000)
-        print(LINE.format(where, name, statistics.median(took), max(took), f"<= {limit}"))
-        if LIMITS:
-            assert statistics.median(took) <= limit, f"{name}: {took}"
+        median = statistics.median(took)
+        print(LINE.format(self.where, name, min(took), median, max(took), f"<= {limit}"))
+        if LIMITS and median > limit:
+            self.slow.append(f"{name}: {median:.0f} ms, and not {limit}")
         return answer
 
-    return measured
+
+@pytest.fixture
+def measure(full: Gateway) -> Iterator[Measure]:
+    measured = Measure("sqlite" if full.db is None else "postgresql")
+    print(HEAD)
+    yield measured
+    assert not measured.slow, "\n".join(measured.slow)
 
 
 def experiments(gateway: Gateway) -> dict[str, str]:
@@ -47,7 +60,7 @@ def searched(gateway: Gateway, ids: list[str], filter: str = "", token: str = ""
     )
 
 
-def test_usage(full: Gateway, measure: Callable[..., Any]) -> None:
+def test_usage(full: Gateway, measure: Measure) -> None:
     questions: dict[str, dict[str, Any]] = {
         "30 days": {"last": "30d"},
         "30 days by day": {"last": "30d", "step": "day"},
@@ -63,17 +76,31 @@ def test_usage(full: Gateway, measure: Callable[..., Any]) -> None:
         "this month, compared": {"compare": True},
         "7 days by provider and status": {"last": "7d", "step": "day", "group_by": ["provider", "status"]},
         "24 hours by 15 minutes": {"last": "24h", "step": "15m"},
+        "30 days by hour and model": {"last": "30d", "step": "hour", "group_by": ["model"]},
+        "30 days by hour and model, the top 5": {"last": "30d", "step": "hour", "group_by": ["model"], "top": 5},
+        "7 days by hour and team": {"last": "7d", "step": "hour", "group_by": ["team"]},
+        "90 days by day and provider, of Kathmandu": {"last": "90d", "step": "day", "group_by": ["provider"], "zone": "Asia/Kathmandu"},
     }
+    # As an overview shows them: with percentiles, and beside the period before; in each of its ranges as a whole and by each of its groups.
+    overview: dict[str, Any] = {"percentiles": True, "compare": True}
+    for last, step in (("1h", "15m"), ("24h", "15m"), ("24h", "hour"), ("7d", "hour"), ("30d", "day"), ("90d", "day")):
+        questions[f"overview of {last} by {step}"] = {"last": last, "step": step, **overview}
+        for group in ("endpoint", "model", "provider", "key", "team"):
+            questions[f"overview of {last} by {group}, the top 10"] = {"last": last, "group_by": [group], "top": 10, **overview}
+    for group in ("endpoint", "model", "provider", "key", "team"):
+        questions[f"overview of 30d by day and {group}, the top 10"] = {
+            "last": "30d", "step": "day", "group_by": [group], "top": 10, **overview
+        }  # fmt: skip
     for name, question in questions.items():
         rows = measure(f"usage: {name}", USAGE, lambda question=question: full.rest.get("/api/v1/usage", **question))["rows"]
-        assert rows, name
+        assert rows or question.get("last") == "1h", name  # what is seeded may be older than that
     everything = full.rest.get("/api/v1/usage", last="31d")["rows"]
     assert sum(row["measures"]["calls"] for row in everything) == CALLS
     by_key = full.rest.get("/api/v1/usage", last="31d", group_by=["key", "model"])["rows"]
     assert sum(row["measures"]["calls"] for row in by_key) == CALLS
 
 
-def test_first_pages(full: Gateway, measure: Callable[..., Any]) -> None:
+def test_first_pages(full: Gateway, measure: Measure) -> None:
     ids = experiments(full)
     for name, chosen in {"one experiment": [ids["assistants"]], "all experiments": list(ids.values())}.items():
         found = measure(f"first page of traces: {name}", PAGE, lambda chosen=chosen: searched(full, chosen))
@@ -85,7 +112,7 @@ def test_first_pages(full: Gateway, measure: Callable[..., Any]) -> None:
     measure("calls of an endpoint", PAGE, lambda: full.rest.get("/api/v1/calls", endpoint="laptop"))
 
 
-def test_filters(full: Gateway, measure: Callable[..., Any]) -> None:
+def test_filters(full: Gateway, measure: Measure) -> None:
     ids = experiments(full)
     one, every = [ids["assistants"]], list(ids.values())
     trace = next(t for t in searched(full, one, size=500)["traces"] if "mlflow.trace.user" in t["trace_metadata"])
@@ -117,6 +144,10 @@ def test_filters(full: Gateway, measure: Callable[..., Any]) -> None:
         "a word that is nowhere": "text LIKE '%xyzzy%'",
         "common parts that are nowhere": "text LIKE '%invoice quarterly invoice%'",
         "errors of a name": "status = 'ERROR' AND name = 'gateway/support'",
+        "two characters": "text LIKE '%zq%'",
+        "two characters in any case": "text ILIKE '%ZQ%'",
+        "two characters of a key": f"text LIKE '%zq%' AND {of_key}",
+        "a pattern that is nowhere": "text RLIKE 'x[yz]{2}zy'",
         "a word in errors": "status = 'ERROR' AND text ILIKE '%refund%'",
         "a rare word of a key": f"text LIKE '%quokka%' AND {of_key}",
         "slow, well, of a user": f"execution_time > 9000 AND status = 'OK' AND {of_user}",
@@ -128,7 +159,7 @@ def test_filters(full: Gateway, measure: Callable[..., Any]) -> None:
     measure("slowest first", SEARCH, lambda: searched(full, one, order_by=["execution_time_ms DESC"]))
 
 
-def test_pages_lead_to_the_end(full: Gateway, measure: Callable[..., Any]) -> None:
+def test_pages_lead_to_the_end(full: Gateway, measure: Measure) -> None:
     """Page by page each error is met once; the last page takes no longer than the first."""
     every = list(experiments(full).values())
     met: list[str] = []
@@ -144,6 +175,19 @@ def test_pages_lead_to_the_end(full: Gateway, measure: Callable[..., Any]) -> No
             break
     assert len(met) == len(set(met)) > CALLS // 50
     print(f"{len(took)} pages of 500 errors: median {statistics.median(took):.1f} ms, longest {max(took):.1f} ms")
+
+    # What no index finds takes several pages, none of which takes long.
+    token, took = "", list[float]()
+    while True:
+        began = time.perf_counter()
+        found = searched(full, every, "text LIKE '%zq%'", token)
+        took.append((time.perf_counter() - began) * 1000)
+        token = found.get("next_page_token") or ""
+        if not token:
+            break
+    print(f"{len(took)} pages of two characters: median {statistics.median(took):.1f} ms, longest {max(took):.1f} ms")
+    if LIMITS:
+        assert max(took) <= SEARCH
     deep = searched(full, every, size=500)
     for _ in range(min(100, CALLS // 1000)):
         deep = searched(full, every, token=deep["next_page_token"], size=500)
