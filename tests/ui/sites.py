@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from urllib.parse import quote
 
 from playwright.sync_api import Page, expect
 
@@ -25,7 +26,7 @@ def most_tried(gateway: Gateway) -> str:
 def address(path: str, gateway: Gateway) -> str:
     for parameter, given in GIVEN.items():
         if parameter in path.split("/"):
-            path = path.replace(parameter, given(gateway))
+            path = path.replace(parameter, quote(given(gateway), safe=""))
     assert "$" not in path, f"say in {__name__}.GIVEN what stands for the parameter of {path}"
     return path
 

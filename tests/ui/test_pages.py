@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, StorageState, expect
 
 from tests.e2e.gateway import Gateway
 
-from .conftest import SIZE, Opened, signed_in
+from .conftest import SIZE, Opened, Watch, signed_in
 from .sites import PATHS, opened
 
 WIDTHS = (2560, 1400, 800)
@@ -75,7 +75,20 @@ def test_pages_without_anything_in_them(empty: Gateway, browser: Browser, contex
 
 
 def test_an_address_that_is_nowhere_says_so(page: Page) -> None:
-    page.goto("/nowhere")
+    page.goto("/nowhere/at/all")
     expect(page.get_by_role("heading", name="Nothing is here")).to_be_visible()
+    expect(page.get_by_role("navigation").get_by_role("link", name="Traces")).to_be_visible()
+    assert violations(page) == []
     page.get_by_role("link", name="Go to the overview").click()
     expect(page).to_have_title("Overview · Spangate")
+
+
+def test_a_gateway_that_is_not_reached_is_said_to_everybody(anonymous: Page, nobody: tuple[Page, Watch]) -> None:
+    nobody[1].excuse(r"net::ERR_FAILED|Object\.onError")  # React says what it caught
+    anonymous.route("**/api/v1/session", lambda route: route.abort())
+    anonymous.goto("/traces")
+    expect(anonymous.get_by_role("button", name="Load it again")).to_be_visible()
+    assert violations(anonymous) == []
+    anonymous.unroute("**/api/v1/session")
+    anonymous.get_by_role("button", name="Load it again").click()
+    expect(anonymous).to_have_title("Sign in · Spangate")

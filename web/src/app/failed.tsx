@@ -14,16 +14,23 @@ export function Missing() {
   );
 }
 
+/** In place of the whole app, the shell too: so it brings a main landmark of its own. */
 export function Failed({ error }: { error: unknown }) {
   const { t } = useTranslation();
   return (
-    <Page title={t("app.failed.title")}>
-      <Empty
-        title={
-          error instanceof Unreachable ? t("problems.network") : error instanceof Error ? error.message : String(error)
-        }
-        action={<Button onPress={() => window.location.reload()}>{t("app.failed.action")}</Button>}
-      />
-    </Page>
+    <main>
+      <Page title={t("app.failed.title")}>
+        <Empty
+          title={
+            error instanceof Unreachable
+              ? t("problems.network")
+              : error instanceof Error
+                ? error.message
+                : String(error)
+          }
+          action={<Button onPress={() => window.location.reload()}>{t("app.failed.action")}</Button>}
+        />
+      </Page>
+    </main>
   );
 }

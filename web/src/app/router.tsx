@@ -18,7 +18,6 @@ import { Shell } from "./shell";
 type Search = Record<string, unknown>;
 
 const root = createRootRouteWithContext<{ queries: QueryClient }>()({
-  notFoundComponent: Missing,
   errorComponent: Failed,
 });
 
@@ -141,6 +140,8 @@ const pages = [
     path: "/settings",
     component: lazyRouteComponent(() => import("@/features/settings/page"), "SettingsPage"),
   }),
+  // Any other address: said within the shell, so that the way on is at hand.
+  createRoute({ ...free, getParentRoute: () => shell, path: "$", component: Missing }),
 ] as const;
 
 export const router = createRouter({
