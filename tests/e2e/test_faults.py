@@ -29,6 +29,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 AT_ONCE = 24  # calls
 PATIENCE = 2.0  # s that an endpoint waits for a provider that will stall
 DRAIN = 5.0  # s that is read on for a client that has left
+LOST = 3  # calls that a case before them may cost the provider's connection; more is a fault of ours
 PROMPT = 1.0  # s: "at once"
 
 
@@ -120,14 +121,14 @@ def chosen() -> dict[str, Fault]:
     return {name: fault for name, fault in FAULTS.items() if not words or any(word in name for word in words)}
 
 
-def matrix() -> Iterator[Played]:
+def matrix(again: str = "") -> Iterator[Played]:
     for name, fault in chosen().items():
         for format, speech in SPEECH.items():
             for stream in (False, True) if speech.streams else (False,):
                 expected = fault.expected(format, stream)
                 if expected is None:
                     continue
-                call = f"{name}-{format}-{'s' if stream else 'p'}"
+                call = f"{name}-{format}-{'s' if stream else 'p'}{again}"
                 array = format == "gemini.array"
                 scene = Scene("gemini.generate" if array else format, stream, speech.model, Knobs(id=call, fault=name, array=array))
                 yield Played(fault, format, stream, call, expected, fault.edit(answer(scene)))
@@ -151,8 +152,13 @@ def test_every_fault_ends_as_it_should(tmp_path: Path) -> None:
         endpoints(gateway, upstream)
         before = [process.pid for process in gateway.processes()]
         asyncio.run(play(gateway, cases))
-        seen = [played.seen for played in cases if played.took.status or played.expected.call]
+        reached = {row.id for row in upstream.served()}
+        again = {place: more for place, more in enumerate(matrix("-again")) if lost_on_its_way(cases[place], reached)}
+        assert len(again) <= LOST, list(again.values())
+        asyncio.run(play(gateway, list(again.values())))
+        seen = [played.seen for played in [*cases, *again.values()] if played.took.status or played.expected.call]
         wrong = disagreeing(gateway, upstream, seen)
+        cases = [again.get(place, played) for place, played in enumerate(cases)]
         calls = {call.agent: call for call in gateway.calls()}
         served = {row.id: row for row in upstream.served()}
         assert [process.pid for process in gateway.processes()] == before, "a process of the gateway died"
@@ -168,6 +174,12 @@ def test_every_fault_ends_as_it_should(tmp_path: Path) -> None:
         if os.environ.get("SPANGATE_WRITE_DOCS"):
             PAGE.write_text(written)
         assert PAGE.read_text() == written, "docs/faults.md is not what came of it: `make faults` writes it anew"
+
+
+def lost_on_its_way(played: Played, reached: set[str]) -> bool:
+    """Sent into an idle connection that the provider was just closing after another case's fault: a POST is not sent twice."""
+    dropped = played.took.status == 502 and b"closed the connection before it answered" in played.took.body
+    return dropped and played.expected.closed != "unopened" and played.call not in reached
 
 
 def disagreeing(gateway: Gateway, upstream: Upstream, seen: list[Seen]) -> list[str]:

@@ -106,25 +106,28 @@ export function EndpointsPage() {
           <Panel flush>
             {endpoints.data ? (
               <Table
+                fixed
                 label={t("endpoints.title")}
                 sortDescriptor={{ column: view.sort, direction: view.sort === "name" ? "ascending" : "descending" }}
                 onSortChange={({ column }) => show({ sort: SORTS.find((sort) => sort === column) ?? "name" })}
               >
                 <TableHeader>
-                  <Column id="name" isRowHeader allowsSorting>
+                  <Column id="name" width="clamp(108px, 15vw, 280px)" isRowHeader allowsSorting>
                     {t("endpoints.name")}
                   </Column>
                   <Column id="models">{t("endpoints.models")}</Column>
-                  <Column id="calls" width="clamp(112px, 14vw, 210px)" allowsSorting>
+                  <Column id="calls" width="clamp(124px, 14vw, 210px)" allowsSorting>
                     {t("endpoints.callsDay")}
                   </Column>
-                  <Column id="errors" width="64px" numeric>
+                  <Column id="errors" width="68px" numeric>
                     {t("endpoints.errors")}
                   </Column>
-                  <Column id="cost" width="clamp(92px, 9vw, 104px)" numeric allowsSorting>
+                  <Column id="cost" width="104px" numeric allowsSorting>
                     {t("endpoints.costToday")}
                   </Column>
-                  <Column id="health">{t("endpoints.health")}</Column>
+                  <Column id="health" width="clamp(84px, 9vw, 120px)">
+                    {t("endpoints.health")}
+                  </Column>
                   <Column id="actions" width="84px">
                     <span className="visually-hidden">{t("endpoints.actions")}</span>
                   </Column>

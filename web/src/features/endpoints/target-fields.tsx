@@ -59,6 +59,7 @@ export function TargetFields({
         value={target.model}
         onChange={(model) => onChange({ ...target, model })}
         onSearch={setWords}
+        isPending={known.isLoading}
         isDisabled={!provider}
         {...(provider ? {} : { placeholder: t("endpoints.providerFirst") })}
         error={faults.model ?? faults.model_definition_id}

@@ -74,6 +74,8 @@ export function OverviewPage() {
     ...usageQuery({ ...range, ...split, order: orders[view.metric], compare: true, percentiles: true }, live),
     enabled: view.split !== "none",
   });
+  // Its order is that of the colours and of the legend.
+  const ordered = view.split === "none" || groups.data !== undefined || groups.isError;
   const order = (groups.data?.rows ?? []).map((row) => groupOf(row, by));
   const { spans, series } = seriesOf(course.data?.rows ?? [], shape.data?.rows ?? [], by, view.metric, name, order);
 
@@ -120,7 +122,7 @@ export function OverviewPage() {
           >
             {t("overview.emptyText")}
           </Empty>
-        ) : course.data && shape.data ? (
+        ) : course.data && shape.data && ordered ? (
           <div className={styles.chart}>
             <SeriesChart
               label={

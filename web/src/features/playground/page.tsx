@@ -154,6 +154,7 @@ function Playground({ initial, unread }: { initial: () => Draft; unread: string 
                 <>
                   <Skeleton height="76px" />
                   <Skeleton height="88px" />
+                  <Skeleton height="98px" />
                 </>
               ) : (
                 <>

@@ -7,7 +7,7 @@ import { statusQuery } from "@/api/status";
 import { bytes, count, duration } from "@/shared/format/numbers";
 import { Badge } from "@/shared/ui/badge";
 import { Callout } from "@/shared/ui/callout";
-import { Empty, Fact, Facts, Panel } from "@/shared/ui/page";
+import { Empty, Fact, Facts, Panel, Skeleton } from "@/shared/ui/page";
 import { Cell, Column, Row, Table, TableBody, TableHeader } from "@/shared/ui/table";
 
 import styles from "./settings.module.css";
@@ -51,8 +51,9 @@ export function Health({ server }: { server: Server }) {
         title={t("settings.books")}
         description={t("settings.booksText")}
         actions={
-          books &&
-          (books.missing === 0 && books.duplicates === 0 && books.aside.length === 0 ? (
+          !books ? (
+            <Skeleton width="140px" height="22px" />
+          ) : books.missing === 0 && books.duplicates === 0 && books.aside.length === 0 ? (
             <Badge tone="good" dot>
               {t("settings.booksGood")}
             </Badge>
@@ -60,7 +61,7 @@ export function Health({ server }: { server: Server }) {
             <Badge tone="bad" dot>
               {t("settings.booksBad")}
             </Badge>
-          ))
+          )
         }
       >
         <Facts columns={3}>

@@ -156,16 +156,6 @@ function Summary({ row }: { row: TraceRow | undefined }) {
   return (
     <dl className={styles.summary}>
       <Fact term={t("traces.columns.time")}>{row ? when(row.received_at) : wait}</Fact>
-      <Fact term={t("traces.columns.model")}>
-        {row ? (
-          <span className={styles.model}>
-            {row.model ?? "–"}
-            {row.fell_back && <Badge tone="warn">{t("traces.fallback")}</Badge>}
-          </span>
-        ) : (
-          wait
-        )}
-      </Fact>
       <Fact term={t("traces.columns.duration")}>{row ? duration(row.duration_ms) : wait}</Fact>
       <Fact term={t("traces.columns.firstToken")}>{row ? duration(row.first_token_ms) : wait}</Fact>
       <Fact term={t("traces.columns.input")}>
@@ -178,6 +168,16 @@ function Summary({ row }: { row: TraceRow | undefined }) {
         {row ? <Cost cost={row.cost} estimated={row.cost_estimated} unpriced={row.unpriced_attempts} /> : wait}
       </Fact>
       <Fact term={t("traces.columns.attempts")}>{row ? row.attempts : wait}</Fact>
+      <Fact term={t("traces.columns.model")}>
+        {row ? (
+          <span className={styles.model}>
+            {row.model ?? "–"}
+            {row.fell_back && <Badge tone="warn">{t("traces.fallback")}</Badge>}
+          </span>
+        ) : (
+          wait
+        )}
+      </Fact>
     </dl>
   );
 }

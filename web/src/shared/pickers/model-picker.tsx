@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 import { money, short } from "@/shared/format/numbers";
 import { Badge } from "@/shared/ui/badge";
 import { ComboBox } from "@/shared/ui/choice";
+import { Skeleton } from "@/shared/ui/page";
 
 import styles from "./pickers.module.css";
 
@@ -31,6 +32,7 @@ export function ModelPicker({
   value,
   onChange,
   onSearch,
+  isPending = false,
   isDisabled = false,
   placeholder,
   error,
@@ -41,6 +43,8 @@ export function ModelPicker({
   value: string;
   onChange: (model: string, known: ModelToPick | null) => void;
   onSearch: (words: string) => void;
+  /** What is known is on its way. */
+  isPending?: boolean;
   isDisabled?: boolean;
   placeholder?: string;
   error?: string | undefined;
@@ -72,7 +76,9 @@ export function ModelPicker({
       isDisabled={isDisabled}
       placeholder={placeholder ?? t("pickers.searchModels")}
       empty={value ? t("pickers.unknownModel", { model: value }) : t("pickers.noModels")}
-      description={known && <ModelFacts model={known} />}
+      description={
+        known ? <ModelFacts model={known} /> : isPending && value && <Skeleton width="60%" height="1.45em" />
+      }
       error={error}
     />
   );

@@ -19,11 +19,14 @@ export { TableBody, TableHeader };
 
 type Plain<Props> = Omit<Props, "className" | "style">;
 
-/** A grid that arrows walk through. A row with `href` is a link as a whole. Scrolls sideways where the window is narrow. */
-export function Table({ label, ...props }: Plain<TableProps> & { label: string }) {
+/**
+ * A grid that arrows walk through. A row with `href` is a link as a whole. Scrolls sideways where the window is narrow. `fixed`: columns are
+ * as wide as they say, and share what is left, so that nothing moves when cells are filled later.
+ */
+export function Table({ label, fixed = false, ...props }: Plain<TableProps> & { label: string; fixed?: boolean }) {
   return (
     <div className={styles.scroll}>
-      <AriaTable {...props} aria-label={label} className={styles.table ?? ""} />
+      <AriaTable {...props} aria-label={label} className={classes(styles.table, fixed && styles.fixed)} />
     </div>
   );
 }
