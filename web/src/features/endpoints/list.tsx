@@ -116,19 +116,19 @@ export function EndpointsPage() {
                     {t("endpoints.name")}
                   </Column>
                   <Column id="models">{t("endpoints.models")}</Column>
-                  <Column id="calls" width="clamp(124px, 14vw, 210px)" allowsSorting>
+                  <Column id="calls" width="clamp(116px, 14vw, 210px)" allowsSorting>
                     {t("endpoints.callsDay")}
                   </Column>
-                  <Column id="errors" width="68px" numeric>
+                  <Column id="errors" width="clamp(60px, 7vw, 68px)" numeric>
                     {t("endpoints.errors")}
                   </Column>
-                  <Column id="cost" width="104px" numeric allowsSorting>
+                  <Column id="cost" width="clamp(96px, 11vw, 104px)" numeric allowsSorting>
                     {t("endpoints.costToday")}
                   </Column>
-                  <Column id="health" width="clamp(84px, 9vw, 120px)">
+                  <Column id="health" width="clamp(78px, 9vw, 120px)">
                     {t("endpoints.health")}
                   </Column>
-                  <Column id="actions" width="84px">
+                  <Column id="actions" width="clamp(76px, 9vw, 84px)">
                     <span className="visually-hidden">{t("endpoints.actions")}</span>
                   </Column>
                 </TableHeader>
