@@ -132,7 +132,7 @@ class Database:
 
         done: list[str] = []
         while True:
-            with self.write() as connection, _locked(connection):
+            with self._alone() as connection:
                 went = step(connection, to)
                 if went is None:
                     _seed(connection)
@@ -141,11 +141,18 @@ class Database:
 
     def _newest(self) -> bool:
         """Whether there is nothing to upgrade."""
-        with self.write() as connection, _locked(connection):
+        with self._alone() as connection:
             if revision(connection) != head():
                 return False
             _seed(connection)
             return True
+
+    @contextmanager
+    def _alone(self) -> Generator[Connection]:
+        """A transaction that no second runner is in: it comes after this one's end, however long that takes."""
+        with self._faults(), _session_lock(self._writer), self.write() as connection:
+            _lock(connection)
+            yield connection
 
     def check(self) -> Check:
         """Whether the tables are what the schema says, and whether the database is sound."""
@@ -316,24 +323,35 @@ def _server(url: URL, durable: bool) -> tuple[Engine, Engine]:
     return writer, reader
 
 
-@contextmanager
-def _locked(connection: Connection) -> Generator[None]:
-    """Holds off a second runner, until this transaction ends or longer. On SQLite BEGIN IMMEDIATE has done that already."""
+def _lock(connection: Connection) -> None:
+    """Holds off a second runner until this transaction ends. On SQLite BEGIN IMMEDIATE has done that already."""
     match connection.dialect.name:
         case "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
-            yield
-        case "mysql":  # the lock is the session's: its DDL commits as it goes
-            connection.exec_driver_sql(f"SELECT GET_LOCK('spangate.upgrade', {int(BUSY)})")
-            try:
-                yield
-            finally:
-                connection.exec_driver_sql("SELECT RELEASE_LOCK('spangate.upgrade')")
         case "mssql":
             connection.exec_driver_sql("EXEC sp_getapplock @Resource = 'spangate.upgrade', @LockMode = 'Exclusive'")
-            yield
         case _:
+            pass
+
+
+@contextmanager
+def _session_lock(writer: Engine) -> Generator[None]:
+    """What holds off a second runner on MySQL and MariaDB, whose locks by name are a session's and whose DDL commits as it goes.
+
+    A session of its own, so that the lock outlives the transaction's commit. It ends with the session, should this process die.
+    """
+    if writer.dialect.name != "mysql":
+        yield
+        return
+    with writer.connect() as connection:
+        # 1: ours; 0: another's after so many seconds; NULL: an error, such as a session that was killed (MySQL manual, 14.14).
+        while (got := connection.exec_driver_sql(f"SELECT GET_LOCK('spangate.upgrade', {int(BUSY)})").scalar()) != 1:
+            if got is None:
+                raise Unavailable("The database did not say whether somebody else upgrades it. Try again.")
+        try:
             yield
+        finally:
+            connection.exec_driver_sql("SELECT RELEASE_LOCK('spangate.upgrade')")
 
 
 def _seed(connection: Connection) -> None:

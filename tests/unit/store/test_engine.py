@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
+from sqlalchemy import event
 
 from spangate.store import engine, fulltext, revisions, schema
 from spangate.store.engine import Check, Database
@@ -271,6 +272,43 @@ def test_two_runners_upgrade_one_database(open_database: Open) -> None:
     assert first.check().ok
 
 
+LOCKS = {
+    "postgresql": (f"SELECT pg_advisory_lock({engine.UPGRADE_LOCK})", f"SELECT pg_advisory_unlock({engine.UPGRADE_LOCK})"),
+    "mysql": ("SELECT GET_LOCK('spangate.upgrade', 0)", "SELECT RELEASE_LOCK('spangate.upgrade')"),
+}
+
+
+@pytest.mark.parametrize("dialect", ["postgresql", "mariadb"], indirect=True)
+def test_an_upgrade_waits_for_another_one_however_long_it_takes(open_database: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BUSY", 1.0)
+    database = open_database()
+    take, give = LOCKS[database.dialect]
+    with database.write() as another, ThreadPoolExecutor(1) as pool:
+        another.exec_driver_sql(take)
+        upgrade = pool.submit(database.upgrade)
+        with pytest.raises(TimeoutError):
+            upgrade.result(timeout=2.5)
+        assert database.current() is None
+        another.exec_driver_sql(give)
+        assert upgrade.result(timeout=60) == EVERY
+
+
+@pytest.mark.parametrize("dialect", ["mariadb"], indirect=True)
+def test_the_next_runner_sees_what_the_one_before_did(open_database: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MySQL's lock is not the transaction's: it must be held until the step is committed."""
+    database = open_database()
+    seen: list[int | None] = []
+
+    def before_commit(connection: sa.Connection) -> None:
+        with database.read() as other:  # whose lock it is, as another session sees it
+            seen.append(other.exec_driver_sql("SELECT IS_USED_LOCK('spangate.upgrade')").scalar())
+
+    event.listen(database._writer, "commit", before_commit)  # pyright: ignore[reportPrivateUsage]
+    assert database.upgrade() == EVERY
+    assert len(seen) >= len(EVERY)
+    assert None not in seen
+
+
 def test_a_new_file_is_opened_by_many_at_once(tmp_path: Path) -> None:
     ready = threading.Barrier(8)
 
@@ -315,7 +353,7 @@ def test_a_revision_that_stopped_half_way_goes_on_where_it_was(open_database: Op
             if made == stops_at:
                 raise Unavailable("the server went away")
 
-    sa.event.listen(database._writer, "before_cursor_execute", stop)
+    event.listen(database._writer, "before_cursor_execute", stop)
     with pytest.raises(Unavailable):
         database.upgrade()
     sa.event.remove(database._writer, "before_cursor_execute", stop)
